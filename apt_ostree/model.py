@@ -1,0 +1,297 @@
+"""The nouns of apt-ostree: frozen dataclasses and enumerations. Standard library only, no I/O."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+
+
+class TransactionKind(StrEnum):
+    """What a transaction does to the stateroot."""
+
+    DEPLOY = "deploy"
+    ROLLBACK = "rollback"
+    PKG_CHANGE = "pkg-change"
+    REBASE = "rebase"
+    UPGRADE = "upgrade"
+
+
+class Unlocked(StrEnum):
+    """States of `ostree admin unlock` (ostree-admin-unlock(1))."""
+
+    NONE = "none"
+    DEVELOPMENT = "development"
+    HOTFIX = "hotfix"
+    TRANSIENT = "transient"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Package:
+    """One installed or installable binary package. `size` is in bytes (the archive's, or installed for pkglists)."""
+
+    name: str
+    version: str
+    arch: str
+    source: str = ""
+    size: int = 0
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """Identity within one system: multi-arch packages may be there once per architecture."""
+        return (self.name, self.arch)
+
+    @property
+    def nevra(self) -> str:
+        """name_version_arch, the id status.md and the origin file use."""
+        return f"{self.name}_{self.version}_{self.arch}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PackageRequest:
+    """What the user asked of the archive: `name`, `name=version`, `name/suite`, `name:arch`."""
+
+    name: str
+    arch: str = ""
+    version: str = ""
+    suite: str = ""
+
+    def __str__(self) -> str:
+        arch = f":{self.arch}" if self.arch else ""
+        version = f"={self.version}" if self.version else ""
+        suite = f"/{self.suite}" if self.suite else ""
+        return f"{self.name}{arch}{version}{suite}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LocalPackage:
+    """A .deb the user brought: kept by content in our own store, named in the origin file."""
+
+    sha256: str
+    package: Package
+    path: Path | None = None  # where the file was found; None once it lives only in the store
+
+    @property
+    def nevra(self) -> str:
+        return self.package.nevra
+
+    def __str__(self) -> str:
+        return f"{self.sha256}:{self.nevra}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """Intent of one deployment. `text` is the file as read, so that unknown groups and keys survive."""
+
+    refspec: str = ""
+    requested: tuple[PackageRequest, ...] = ()
+    requested_local: tuple[LocalPackage, ...] = ()
+    override_commit: str = ""
+    container_image_reference: str = ""
+    overrides_remove: tuple[str, ...] = ()
+    overrides_replace: tuple[str, ...] = ()
+    overrides_replace_local: tuple[str, ...] = ()
+    regenerate_initramfs: bool = False
+    initramfs_args: tuple[str, ...] = ()
+    initramfs_etc: tuple[str, ...] = ()
+    recommends: bool = True
+    pinned: bool = False
+    text: str = field(default="", compare=False, repr=False)
+
+    @property
+    def layered(self) -> bool:
+        """True when a deployment of this origin needs a tree of its own."""
+        return bool(
+            self.requested
+            or self.requested_local
+            or self.overrides_remove
+            or self.overrides_replace
+            or self.overrides_replace_local
+            or self.regenerate_initramfs
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LayerMeta:
+    """What a layered commit says of itself (`apt-ostree.*` metadata keys)."""
+
+    base: str
+    packages: tuple[Package, ...] = ()  # all that were layered: requested and pulled in
+    removals: tuple[Package, ...] = ()
+    replacements: tuple[tuple[Package, Package], ...] = ()  # (base's, ours)
+    state_digest: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Commit:
+    """One OSTree commit as the repo describes it. `timestamp` is seconds since the epoch."""
+
+    checksum: str
+    timestamp: int = 0
+    version: str = ""
+    parent: str = ""
+    subject: str = ""
+    layer: LayerMeta | None = None  # None: a base commit
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deployment:
+    """One deployment as it is on disk."""
+
+    index: int  # position in boot order; 0 boots next
+    osname: str
+    checksum: str
+    serial: int
+    path: Path
+    origin: Origin
+    origin_error: str = ""  # why the origin file could not be read; origin is then empty
+    commit: Commit
+    base_commit: Commit | None = None  # set when layered
+    booted: bool = False
+    staged: bool = False
+    pending: bool = False
+    rollback: bool = False
+    unlocked: Unlocked = Unlocked.NONE
+    finalization_locked: bool = False
+    kargs: tuple[str, ...] = ()
+
+    @property
+    def id(self) -> str:
+        return f"{self.osname}-{self.checksum}.{self.serial}"
+
+    @property
+    def base_checksum(self) -> str:
+        """Checksum of the commit the tree was made from: itself when nothing is layered."""
+        return self.commit.layer.base if self.commit.layer else self.checksum
+
+
+class DiffKind(StrEnum):
+    ADDED = "added"
+    REMOVED = "removed"
+    UPGRADED = "upgraded"
+    DOWNGRADED = "downgraded"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PackageChange:
+    """One line of a package diff. `repo` and `security` are known only for packages that come from an archive."""
+
+    kind: DiffKind
+    name: str
+    arch: str
+    old: Package | None = None
+    new: Package | None = None
+    repo: str = ""
+    security: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedPackage:
+    """A package of a resolution, with where it comes from."""
+
+    package: Package
+    sha256: str = ""
+    uri: str = ""
+    filename: str = ""
+    download_size: int = 0  # bytes
+    installed_size: int = 0  # bytes
+    repo: str = ""  # "Debian:13.7/stable"
+    local: LocalPackage | None = None
+    requested: bool = False
+
+    @property
+    def security(self) -> bool:
+        return "-Security:" in self.repo or "-security" in self.repo
+
+
+class StepKind(StrEnum):
+    UNPACK = "unpack"
+    CONFIGURE = "configure"
+    REMOVE = "remove"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One dpkg call of the order apt worked out (Pre-Depends make several rounds)."""
+
+    kind: StepKind
+    keys: tuple[tuple[str, str], ...]  # (name, arch)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resolution:
+    """What apt would do to the base for a set of requests: nothing in the base is touched by it."""
+
+    packages: tuple[PlannedPackage, ...] = ()
+    steps: tuple[Step, ...] = ()
+    inactive: tuple[PackageRequest, ...] = ()  # requested, but the base provides them
+    sources: tuple[str, ...] = ()  # sha256 of the Release files the answer rests on
+
+    @property
+    def download_size(self) -> int:
+        return sum(p.download_size for p in self.packages if p.local is None)
+
+    @property
+    def installed_size(self) -> int:
+        return sum(p.installed_size for p in self.packages)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """Everything a transaction will do, complete and free of effects."""
+
+    kind: TransactionKind
+    command: str  # what the user typed, for history and logs
+    stateroot: str
+    origin: Origin  # of the new deployment
+    base: Commit
+    merge: Deployment | None  # whose /etc and kargs are carried; None for the first deployment
+    resolution: Resolution | None = None  # None: the base commit itself is deployed
+    target: str = ""  # checksum that is deployed as it is (deploy of base, rollback); empty when layering
+    changes: tuple[PackageChange, ...] = ()  # against the deployment that would boot next
+    warnings: tuple[str, ...] = ()
+    no_change: str = ""  # why nothing is to be done; empty when there is something to do
+    state_digest: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """What a verb did. `duration` is seconds by phase, `*_bytes` are bytes."""
+
+    command: str
+    changed: bool
+    deployment: Deployment | None = None
+    changes: tuple[PackageChange, ...] = ()
+    download_bytes: int = 0
+    disk_bytes: int = 0
+    duration: dict[str, float] = field(default_factory=dict)
+    reboot_needed: bool = False
+    warnings: tuple[str, ...] = ()
+    message: str = ""  # the sentence people see at the end
+    commit: str = ""  # for compose verbs: the checksum that was made
+
+
+class ProbeState(StrEnum):
+    OK = "ok"
+    FAILED = "failed"
+    WARNING = "warning"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Probe:
+    """One line of `doctor`: a thing that was looked at, and what was seen."""
+
+    name: str
+    state: ProbeState
+    detail: str
+    hint: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TransactionOwner:
+    """Who holds the transaction lock, as the owner record says. `since` is seconds since the epoch."""
+
+    pid: int
+    command: str
+    phase: str
+    since: float

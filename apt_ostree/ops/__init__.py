@@ -1,0 +1,1 @@
+"""One file per verb: plan(...) -> Plan, apply(Plan) -> Result."""

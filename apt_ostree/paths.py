@@ -1,0 +1,96 @@
+"""Every path apt-ostree touches below a sysroot, as properties of one value."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+EXTENSION = "extensions/apt-ostree"
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """Our own corner of an ostree repo: caches and work dirs, on the repo's file system so that hard links work."""
+
+    repo: Path
+
+    @property
+    def root(self) -> Path:
+        return self.repo / EXTENSION
+
+    @property
+    def lock(self) -> Path:
+        return self.root / "lock"
+
+    @property
+    def debs(self) -> Path:
+        """Packages by sha256: `<sha256>.deb`."""
+        return self.root / "debs"
+
+    @property
+    def work(self) -> Path:
+        """Private work dirs; whatever is here while nobody holds the lock is left over and may go."""
+        return self.root / "work"
+
+    @property
+    def apt(self) -> Path:
+        """Private apt state: lists, generated sources."""
+        return self.root / "apt"
+
+
+@dataclass(frozen=True, slots=True)
+class Paths:
+    """Paths of one sysroot: `/` for the running system, or where an offline sysroot is mounted."""
+
+    sysroot: Path
+
+    @property
+    def physical(self) -> Path:
+        """The physical root: on a booted system it is mounted at /sysroot (ostree-prepare-root(1))."""
+        return self.sysroot / "sysroot" if self.is_running_root else self.sysroot
+
+    @property
+    def is_running_root(self) -> bool:
+        return self.sysroot == Path("/")
+
+    @property
+    def ostree(self) -> Path:
+        return self.sysroot / "ostree"
+
+    @property
+    def repo(self) -> Path:
+        return self.ostree / "repo"
+
+    @property
+    def deploy(self) -> Path:
+        return self.ostree / "deploy"
+
+    @property
+    def boot(self) -> Path:
+        return self.sysroot / "boot"
+
+    @property
+    def loader_entries(self) -> Path:
+        return self.boot / "loader" / "entries"
+
+    @property
+    def booted_marker(self) -> Path:
+        return self.sysroot / "run/ostree-booted"
+
+    @property
+    def staged(self) -> Path:
+        """Written by `ostree admin deploy --stage` (only on a running system)."""
+        return self.sysroot / "run/ostree/staged-deployment"
+
+    @property
+    def cmdline(self) -> Path:
+        return self.sysroot / "proc/cmdline"
+
+    @property
+    def store(self) -> Store:
+        return Store(self.repo)
+
+    @property
+    def log(self) -> Path:
+        """Logs of every run: the sysroot's var/log on a running system, else the stateroot-independent one."""
+        return self.sysroot / "var/log/apt-ostree"

@@ -1,0 +1,213 @@
+"""The only door to other programs.
+
+`capture` answers short questions, `stream` runs long work line by line, `reading` hands over a program's
+output as bytes. The environment is built, never inherited; stdin is closed; there is no shell anywhere.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import shlex
+import signal
+import subprocess
+import tempfile
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from apt_ostree.errors import ToolError, ToolMissingError
+
+log = logging.getLogger(__name__)
+
+TAIL_LINES = 25
+GRACE_SECONDS = 2.0
+SBIN = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+INHERITED = ("http_proxy", "https_proxy", "ftp_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
+
+DEBIAN_PACKAGE = {
+    "apt-cache": "apt",
+    "apt-config": "apt",
+    "apt-get": "apt",
+    "bwrap": "bubblewrap",
+    "dpkg-deb": "dpkg",
+    "dpkg-query": "dpkg",
+    "mount": "mount",
+    "umount": "mount",
+}
+
+Argv = Sequence[str | Path]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Completed:
+    """What a captured program left behind."""
+
+    stdout: str
+    stderr: str
+    returncode: int
+
+
+def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
+    """The environment every program gets: a search path, a UTF-8 C locale, proxies, and what the caller declares."""
+    env = {"PATH": os.environ.get("PATH", SBIN), "LC_ALL": "C.UTF-8", "HOME": "/root"}
+    env.update({name: os.environ[name] for name in INHERITED if name in os.environ})
+    env.update(extra or {})
+    return env
+
+
+def missing(program: str) -> ToolMissingError:
+    """The error for a program that is not there; it names the Debian package that has it."""
+    package = DEBIAN_PACKAGE.get(program, program)
+    return ToolMissingError(
+        f"the program '{program}' is needed and was not found", hint=f"sudo apt-get install {package}"
+    )
+
+
+def _argv(argv: Argv) -> list[str]:
+    words = [str(word) for word in argv]
+    log.debug("run: %s", shlex.join(words))
+    return words
+
+
+def failed(argv: Sequence[str], returncode: int, lines: Sequence[str]) -> ToolError:
+    """The error for a program that ended badly, with its last lines."""
+    how = f"was ended by signal {-returncode}" if returncode < 0 else f"failed with exit code {returncode}"
+    return ToolError(
+        f"'{shlex.join(argv[:3])}{' ...' if len(argv) > 3 else ''}' {how}",
+        argv=argv,
+        returncode=returncode,
+        details=[line for line in lines if line.strip()][-TAIL_LINES:],
+    )
+
+
+def capture(
+    argv: Argv, *, check: bool = True, stdin: str | None = None, env: Mapping[str, str] | None = None
+) -> Completed:
+    """Run a short program to its end and return what it wrote.
+
+    Raises ToolError when it fails and `check` is set, ToolMissingError when it is not installed.
+    """
+    words = _argv(argv)
+    feed: dict[str, Any] = {"input": stdin} if stdin is not None else {"stdin": subprocess.DEVNULL}
+    try:
+        done = subprocess.run(
+            words, capture_output=True, check=False, text=True, errors="replace", env=environment(env), **feed
+        )
+    except (FileNotFoundError, PermissionError) as error:
+        raise missing(words[0]) from error
+    if check and done.returncode != 0:
+        raise failed(words, done.returncode, (done.stderr or done.stdout).splitlines())
+    return Completed(stdout=done.stdout, stderr=done.stderr, returncode=done.returncode)
+
+
+@contextlib.contextmanager
+def reading(argv: Argv, *, env: Mapping[str, str] | None = None) -> Iterator[IO[bytes]]:
+    """Run a program and hand over its standard output as a binary stream; the program is reaped at the end.
+
+    Raises ToolError when it fails, unless the block itself raised first.
+    """
+    words = _argv(argv)
+    with tempfile.TemporaryFile() as errors:
+        try:
+            process = subprocess.Popen(
+                words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors, env=environment(env)
+            )
+        except (FileNotFoundError, PermissionError) as error:
+            raise missing(words[0]) from error
+        try:
+            if process.stdout is None:  # for the type checker: PIPE always gives a stream
+                raise AssertionError("no stdout")
+            yield process.stdout
+            process.stdout.close()
+            process.wait()
+        except BaseException:
+            process.kill()
+            process.wait()
+            raise
+        if process.returncode != 0:
+            errors.seek(0)
+            raise failed(words, process.returncode, errors.read().decode(errors="replace").splitlines())
+
+
+def stream(
+    argv: Argv,
+    on_line: Callable[[str], None],
+    *,
+    env: Mapping[str, str] | None = None,
+    timeout: float | None = None,
+) -> None:
+    """Run long work in its own process group and pass every line it writes to `on_line`.
+
+    When this is interrupted (a signal handler or the timeout raises), the whole group is ended and reaped
+    before the exception goes on. `timeout` is in seconds. Raises ToolError, ToolMissingError.
+    """
+    import sh  # a quarter of a second that `status` should not pay
+
+    words = _argv(argv)
+    tail: deque[str] = deque(maxlen=TAIL_LINES)
+
+    def receive(line: str) -> None:
+        text = line.rstrip("\n")
+        tail.append(text)
+        on_line(text)
+
+    try:
+        command = sh.Command(words[0])
+    except sh.CommandNotFound as error:
+        raise missing(words[0]) from error
+    with Path(os.devnull).open("rb") as nothing:
+        running = command(
+            *words[1:],
+            _bg=True,
+            _bg_exc=False,
+            _out=receive,
+            _err_to_out=True,
+            _in=nothing,
+            _env=environment(env),
+            _new_group=True,
+            _new_session=False,
+            _tty_in=False,
+            _tty_out=False,
+            _decode_errors="replace",
+            _truncate_exc=False,
+            _return_cmd=True,
+            _no_out=True,
+        )
+        _wait(running, words, tail, timeout)
+
+
+def _wait(running: Any, words: list[str], tail: deque[str], timeout: float | None) -> None:
+    import sh
+
+    try:
+        running.wait(timeout=timeout)
+    except sh.TimeoutException as error:
+        _end(running)
+        raise ToolError(
+            f"'{shlex.join(words[:3])}' was ended after {timeout:.0f} s",
+            argv=words,
+            returncode=124,
+            details=tail,
+        ) from error
+    except sh.ErrorReturnCode as error:
+        raise failed(words, error.exit_code, list(tail)) from error
+    except BaseException:
+        _end(running)
+        raise
+
+
+def _end(running: Any) -> None:
+    """End a process group for certain: SIGTERM, a short grace, SIGKILL; then reap."""
+    for signum, grace in ((signal.SIGTERM, GRACE_SECONDS), (signal.SIGKILL, GRACE_SECONDS)):
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            running.signal_group(signum)
+        until = time.monotonic() + grace
+        while time.monotonic() < until:
+            if not running.is_alive():
+                return
+            time.sleep(0.02)

@@ -1,0 +1,1 @@
+"""One module per program, one function per subcommand; typed in, model out; no policy, no printing."""

@@ -1,0 +1,1 @@
+"""What happens to an unpacked tree, one concern a file."""
