@@ -12,7 +12,7 @@ class AptOstreeError(Exception):
     code = "failed"
 
     def __init__(self, message: str, *, hint: str = "", details: Sequence[str] = (), code: str = "") -> None:
-        """`message`: what happened to which thing and why. `hint`: the exact next command. `details`: a tool's last lines."""
+        """`message`: what happened to which thing and why. `hint`: the exact next command. `details`: last lines."""
         super().__init__(message)
         self.message = message
         self.hint = hint
