@@ -1,0 +1,37 @@
+"""What people type for packages -> PackageRequest. The one door between strings and types."""
+
+from __future__ import annotations
+
+import re
+
+from apt_ostree.errors import UsageError
+from apt_ostree.model import LocalPackage, Package, PackageRequest
+
+# Debian Policy 5.6.1 (names), 5.6.12 (versions); suites and codenames as sources.list(5) has them.
+NAME = r"[a-z0-9][a-z0-9+.-]+"
+VERSION = r"[0-9][A-Za-z0-9.+~:-]*"
+_REQUEST = re.compile(
+    rf"(?P<name>{NAME})(?::(?P<arch>[a-z0-9-]+))?(?:=(?P<version>{VERSION})|/(?P<suite>[A-Za-z0-9][\w.+/-]*))?"
+)
+_LOCAL = re.compile(rf"(?P<sha>[0-9a-f]{{64}}):(?P<name>{NAME})_(?P<version>{VERSION})_(?P<arch>[a-z0-9-]+)")
+SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+def parse(text: str) -> PackageRequest:
+    """`name`, `name:arch`, `name=version` or `name/suite` (apt-get(8)). Raises UsageError."""
+    match = _REQUEST.fullmatch(text.strip())
+    if not match:
+        raise UsageError(
+            f"'{text}' is not a package name",
+            hint="names are like 'htop', 'htop=3.4.1-5', 'htop/trixie-backports', 'libc6:i386' or './file.deb'",
+        )
+    return PackageRequest(**{key: value or "" for key, value in match.groupdict().items()})
+
+
+def parse_local(text: str) -> LocalPackage:
+    """`sha256:name_version_arch` as it stands in an origin file. Raises UsageError."""
+    match = _LOCAL.fullmatch(text.strip())
+    if not match:
+        raise UsageError(f"'{text}' is not of the form sha256:name_version_arch")
+    package = Package(name=match["name"], version=match["version"], arch=match["arch"])
+    return LocalPackage(sha256=match["sha"], package=package)

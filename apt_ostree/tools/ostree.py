@@ -1,0 +1,188 @@
+"""ostree(1): one function per subcommand. `repo` is the path of a repository, `sysroot` of a sysroot."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from apt_ostree import run
+from apt_ostree.errors import ToolError
+
+
+def _repo(repo: Path, *words: str | Path) -> list[str | Path]:
+    return ["ostree", f"--repo={repo}", *words]
+
+
+def init(repo: Path, mode: str = "bare") -> None:
+    """`ostree init`."""
+    run.capture(_repo(repo, "init", f"--mode={mode}"))
+
+
+def config_get(repo: Path, key: str) -> str:
+    """`ostree config get`; a key that is not set is an empty string."""
+    done = run.capture(_repo(repo, "config", "get", key), check=False)
+    return done.stdout.strip() if done.returncode == 0 else ""
+
+
+def config_set(repo: Path, key: str, value: str) -> None:
+    """`ostree config set`."""
+    run.capture(_repo(repo, "config", "set", key, value))
+
+
+def rev_parse(repo: Path, rev: str) -> str:
+    """Checksum of a ref, refspec or (partial) checksum. Raises ToolError when there is none."""
+    return run.capture(_repo(repo, "rev-parse", rev)).stdout.strip()
+
+
+def has(repo: Path, rev: str) -> bool:
+    """True when `rev` names a commit object that is here."""
+    try:
+        run.capture(_repo(repo, "show", rev_parse(repo, rev)))
+    except ToolError:
+        return False
+    return True
+
+
+def refs(repo: Path) -> tuple[str, ...]:
+    """Every ref of the repo, remote ones as `remote:ref`."""
+    return tuple(run.capture(_repo(repo, "refs")).stdout.split())
+
+
+def ref_create(repo: Path, ref: str, commit: str) -> None:
+    """`ostree refs --create`, moving the ref when it is there."""
+    run.capture(_repo(repo, "refs", f"--create={ref}", "--force", commit))
+
+
+def ref_delete(repo: Path, ref: str) -> None:
+    """`ostree refs --delete`."""
+    run.capture(_repo(repo, "refs", "--delete", ref))
+
+
+def show_raw(repo: Path, rev: str) -> str:
+    """The commit object as GVariant text (`ostree show --raw`)."""
+    return run.capture(_repo(repo, "show", "--raw", rev)).stdout
+
+
+def show_metadata(repo: Path, rev: str, key: str) -> str:
+    """One string of a commit's metadata, as GVariant text; empty when the key is not there."""
+    done = run.capture(_repo(repo, "show", f"--print-metadata-key={key}", rev), check=False)
+    return done.stdout.strip() if done.returncode == 0 else ""
+
+
+def cat(repo: Path, rev: str, path: str) -> str:
+    """Content of one file of a commit."""
+    return run.capture(_repo(repo, "cat", rev, path)).stdout
+
+
+def ls(repo: Path, rev: str, *options: str) -> str:
+    """`ostree ls`."""
+    return run.capture(_repo(repo, "ls", *options, rev)).stdout
+
+
+def checkout(repo: Path, commit: str, destination: Path, *, subpath: str = "") -> None:
+    """Check a commit out as hard links into the repo; fails rather than copy (ostree-checkout(1) -H)."""
+    only = [f"--subpath={subpath}"] if subpath else []
+    run.capture(_repo(repo, "checkout", "--require-hardlinks", *only, commit, destination))
+
+
+def checkout_copy(repo: Path, commit: str, destination: Path, *, subpath: str = "") -> None:
+    """Check a commit (or a part of it) out as files of its own."""
+    only = [f"--subpath={subpath}"] if subpath else []
+    run.capture(_repo(repo, "checkout", "--force-copy", *only, commit, destination))
+
+
+def commit(
+    repo: Path,
+    tree: Path,
+    *,
+    branch: str = "",
+    parent: str = "",
+    subject: str = "",
+    strings: Mapping[str, str] | None = None,
+    options: Sequence[str] = (),
+) -> str:
+    """Commit a tree of hard links into the repo and return the checksum (`ostree commit`).
+
+    `strings` become string metadata. Without a branch the commit is an orphan, held by whoever deploys it.
+    """
+    argv = _repo(
+        repo,
+        "commit",
+        f"--tree=dir={tree}",
+        "--link-checkout-speedup",
+        f"--branch={branch}" if branch else "--orphan",
+        f"--parent={parent}" if parent else "--parent=none",
+        f"--subject={subject}",
+        *(f"--add-metadata-string={key}={value}" for key, value in (strings or {}).items()),
+        *options,
+    )
+    return run.capture(argv).stdout.strip().splitlines()[-1]
+
+
+def fsck(repo: Path) -> None:
+    """`ostree fsck`. Raises ToolError when an object is broken."""
+    run.capture(_repo(repo, "fsck", "--quiet"))
+
+
+def prune(repo: Path) -> str:
+    """Drop objects nothing refers to; returns what ostree said of it."""
+    return run.capture(_repo(repo, "prune", "--refs-only")).stdout
+
+
+def pull_local(repo: Path, source: Path, rev: str) -> None:
+    """`ostree pull-local`."""
+    run.capture(_repo(repo, "pull-local", source, rev))
+
+
+def admin_status(sysroot: Path) -> str:
+    """`ostree admin status`, as text. Raises ToolError when the sysroot does not load."""
+    return run.capture(["ostree", "admin", "status", f"--sysroot={sysroot}"]).stdout
+
+
+def admin_deploy(
+    sysroot: Path,
+    commit: str,
+    *,
+    stateroot: str,
+    origin_file: Path,
+    kargs: Sequence[str] | None,
+    stage: bool,
+    options: Sequence[str] = (),
+) -> None:
+    """`ostree admin deploy`. `kargs` None: take the merge deployment's; else exactly these. Raises ToolError."""
+    argv: list[str | Path] = [
+        "ostree",
+        "admin",
+        "deploy",
+        f"--sysroot={sysroot}",
+        f"--os={stateroot}",
+        f"--origin-file={origin_file}",
+        *(["--stage"] if stage else []),
+        *(["--karg-none", *(f"--karg-append={karg}" for karg in kargs)] if kargs is not None else []),
+        *options,
+        commit,
+    ]
+    run.capture(argv)
+
+
+def admin_undeploy(sysroot: Path, index: int) -> None:
+    """`ostree admin undeploy`."""
+    run.capture(["ostree", "admin", "undeploy", f"--sysroot={sysroot}", str(index)])
+
+
+def admin_set_default(sysroot: Path, index: int) -> None:
+    """`ostree admin set-default` (not in ostree 2022.7)."""
+    run.capture(["ostree", "admin", "set-default", f"--sysroot={sysroot}", str(index)])
+
+
+def admin_cleanup(sysroot: Path) -> None:
+    """`ostree admin cleanup`: drop undeployed trees and prune the repo."""
+    run.capture(["ostree", "admin", "cleanup", f"--sysroot={sysroot}"])
+
+
+def version() -> str:
+    """The ostree version as it says it itself, like `2025.2`."""
+    for line in run.capture(["ostree", "--version"]).stdout.splitlines():
+        if "Version:" in line:
+            return line.split("'")[1]
+    raise ToolError("'ostree --version' names no version", argv=("ostree", "--version"))
