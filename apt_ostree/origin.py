@@ -128,7 +128,10 @@ def parse(text: str) -> Origin:
 
 
 def render(origin: Origin) -> str:
-    """Origin -> text, as an edit of the text it was read from. A layered origin has `baserefspec`, a plain one `refspec`."""
+    """Origin -> text, as an edit of the text it was read from.
+
+    A layered origin has `baserefspec`, a plain one `refspec`.
+    """
     file = _KeyFile(origin.text)
     layered = origin.layered
     file.set("origin", "refspec", "" if layered else origin.refspec)

@@ -140,6 +140,7 @@ def stream(
     *,
     env: Mapping[str, str] | None = None,
     timeout: float | None = None,
+    cwd: Path | None = None,
 ) -> None:
     """Run long work in its own process group and pass every line it writes to `on_line`.
 
@@ -177,6 +178,7 @@ def stream(
             _truncate_exc=False,
             _return_cmd=True,
             _no_out=True,
+            _cwd=str(cwd or "/"),
         )
         _wait(running, words, tail, timeout)
 

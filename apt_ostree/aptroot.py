@@ -1,0 +1,223 @@
+"""A private apt root: apt sees the base's packages and the host's sources, and nothing of the machine it runs on.
+
+The sources are copied, with `Signed-By` paths led into the tree they come from; of the tree's apt.conf only
+settings about fetching are taken over, never hooks or programs.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from debian.deb822 import Deb822
+
+from apt_ostree.errors import AptOstreeError, ToolError, UsageError, VerificationError
+from apt_ostree.tools import apt
+
+# Settings of the machine's own apt.conf that concern how packages are fetched or chosen. Anything that names
+# a program to run (Proxy-Auto-Detect, Update::Pre-Invoke, ...) stays out: the tree may be somebody else's.
+_TAKEN = re.compile(
+    r"(?i)Acquire::(https?|ftp)::(Proxy(::[\w.-]+)?|Timeout|Dl-Limit)|Acquire::(Retries|ForceIPv4|ForceIPv6|Languages)"
+    r"|Acquire::Check-Valid-Until|APT::Default-Release"
+)
+_SIGNED_BY = re.compile(r"(signed-by=)([^\]\s]+)", re.IGNORECASE)
+_LINE_UNSAFE = re.compile(r'[";{}\\\n]')
+
+UNVERIFIED = ("NO_PUBKEY", "is not signed", "BADSIG", "EXPKEYSIG", "couldn't be verified", "Hash Sum mismatch",
+              "Clearsigned file isn't valid", "not valid yet", "no longer has a Release file",
+              "does not have a Release file", "signature")  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceTree:
+    """Where sources come from: a directory in the place of /etc/apt, and the root its absolute paths belong to."""
+
+    etc_apt: Path
+    root: Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BaseState:
+    """What apt must believe to be installed: texts out of the base commit's package state."""
+
+    status: str
+    extended_states: str
+    architectures: tuple[str, ...]  # the native one first
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AptRoot:
+    """A private apt root that is ready for use."""
+
+    directory: Path
+    sources_digest: str
+
+    @property
+    def config(self) -> Path:
+        return self.directory / "apt.conf"
+
+    @property
+    def lists(self) -> Path:
+        return self.directory / "state/lists"
+
+    @property
+    def stamp(self) -> Path:
+        """Touched by every successful refresh; holds the digest of the sources that were read."""
+        return self.directory / "state/refreshed"
+
+    def age(self) -> float | None:
+        """Seconds since the lists of just these sources were fetched; None: never."""
+        try:
+            if self.stamp.read_text() != self.sources_digest:
+                return None
+            return max(0.0, time.time() - self.stamp.stat().st_mtime)
+        except OSError:
+            return None
+
+    def refresh(self, on_line: Callable[[str], None]) -> None:
+        """Fetch the package lists. Raises VerificationError when a source does not verify, else AptOstreeError."""
+        try:
+            apt.update(self.config, on_line)
+        except ToolError as error:
+            told = [line for line in error.details if line.startswith(("E:", "W:", "Err:"))] or list(error.details)
+            if any(sign in line for line in told for sign in UNVERIFIED):
+                raise VerificationError(
+                    "a package source cannot be verified",
+                    hint="give the source its key with Signed-By, or leave it out with --disable-repo NAME",
+                    details=told,
+                ) from error
+            raise AptOstreeError(
+                "the package lists could not be fetched",
+                hint="check the network, leave the source out with --disable-repo NAME, "
+                "or use what was fetched before with --cache-only",
+                details=told,
+                code="refresh-failed",
+            ) from error
+        self.stamp.write_text(self.sources_digest)
+
+    def releases(self) -> tuple[str, ...]:
+        """sha256 of every Release file the lists hang on, sorted."""
+        files = [path for path in self.lists.glob("*Release") if path.is_file()]
+        return tuple(sorted(hashlib.sha256(path.read_bytes()).hexdigest() for path in files))
+
+
+def build(directory: Path, base: BaseState, source: SourceTree, *, disabled: tuple[str, ...] = ()) -> AptRoot:
+    """Lay out a private apt root in `directory` (existing lists in it are kept).
+
+    `disabled` names sources files to leave out (`NAME` or `NAME.sources`). Raises UsageError for an unknown one.
+    """
+    for name in ("state/lists/partial", "cache/archives/partial", "log"):
+        (directory / name).mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(directory / "etc", ignore_errors=True)
+    for name in ("sources.list.d", "preferences.d", "trusted.gpg.d", "auth.conf.d"):
+        (directory / "etc" / name).mkdir(parents=True)
+    _copy_sources(source, directory / "etc", disabled)
+    _copy_settings(source.etc_apt, directory / "etc")
+    (directory / "etc/preferences.d/00-apt-ostree").write_text(
+        # the base is not ours to change: what is installed wins over every candidate (apt_preferences(5))
+        "Package: *\nPin: release a=now\nPin-Priority: 1001\n"
+    )
+    (directory / "status").write_text(base.status)
+    (directory / "state/extended_states").write_text(base.extended_states)
+    (directory / "apt.conf").write_text(_conf(directory, base, _taken(directory, source.etc_apt)))
+    return AptRoot(directory=directory, sources_digest=_digest(directory / "etc"))
+
+
+def _files(folder: Path, pattern: str) -> list[Path]:
+    return sorted(path for path in folder.glob(pattern) if path.is_file()) if folder.is_dir() else []
+
+
+def _copy_sources(source: SourceTree, etc: Path, disabled: tuple[str, ...]) -> None:
+    found = _files(source.etc_apt / "sources.list.d", "*.list") + _files(source.etc_apt / "sources.list.d", "*.sources")
+    if (source.etc_apt / "sources.list").is_file():
+        found.append(source.etc_apt / "sources.list")
+    unknown = [name for name in disabled if not any(name in (path.name, path.stem) for path in found)]
+    if unknown:
+        raise UsageError(
+            f"there is no package source named {', '.join(unknown)}",
+            hint="the sources are: " + (", ".join(path.stem for path in found) or "none"),
+        )
+    for path in found:
+        if path.name in disabled or path.stem in disabled:
+            continue
+        text = path.read_text(errors="replace")
+        lead = _lead_deb822 if path.suffix == ".sources" else _lead_line
+        target = etc / (path.name if path.name == "sources.list" else f"sources.list.d/{path.name}")
+        target.write_text(lead(text, source.root))
+
+
+def _inside(root: Path, path: str) -> str:
+    return str(root) + path if path.startswith("/") and root != Path("/") else path
+
+
+def _lead_deb822(text: str, root: Path) -> str:
+    stanzas = []
+    for stanza in Deb822.iter_paragraphs(text.splitlines(keepends=True), use_apt_pkg=False):
+        keys = stanza.get("Signed-By", "")
+        if keys and "BEGIN PGP" not in keys:
+            stanza["Signed-By"] = " ".join(_inside(root, key) for key in keys.split())
+        stanzas.append(stanza.dump())
+    return "\n".join(stanzas)
+
+
+def _lead_line(text: str, root: Path) -> str:
+    def lead(match: re.Match[str]) -> str:
+        return match[1] + ",".join(_inside(root, key) for key in match[2].split(","))
+
+    return _SIGNED_BY.sub(lead, text)
+
+
+def _copy_settings(etc_apt: Path, etc: Path) -> None:
+    for folder in ("preferences.d", "trusted.gpg.d", "auth.conf.d"):
+        for path in _files(etc_apt / folder, "*"):
+            shutil.copyfile(path, etc / folder / path.name)
+    for name in ("preferences", "trusted.gpg", "auth.conf"):
+        if (etc_apt / name).is_file():
+            shutil.copyfile(etc_apt / name, etc / name)
+    for secret in _files(etc, "auth.conf") + _files(etc / "auth.conf.d", "*"):
+        secret.chmod(0o600)
+
+
+def _taken(directory: Path, etc_apt: Path) -> dict[str, str]:
+    probe = directory / "probe.conf"
+    if _LINE_UNSAFE.search(str(etc_apt)):
+        raise UsageError(f"apt cannot use the path '{etc_apt}': it has a quote, brace or semicolon in it")
+    probe.write_text(f'Dir::Etc "{etc_apt}";\nDir::Etc::main "apt.conf";\nDir::Etc::parts "apt.conf.d";\n')
+    return {key: value for key, value in apt.config_dump(probe).items() if _TAKEN.fullmatch(key)}
+
+
+def _conf(directory: Path, base: BaseState, taken: dict[str, str]) -> str:
+    settings = {
+        "Dir": f"{directory}/",
+        "Dir::State": "state",
+        "Dir::State::status": f"{directory}/status",
+        "Dir::Cache": "cache",
+        "Dir::Etc": "etc",
+        "Dir::Etc::main": "/dev/null",
+        "Dir::Etc::parts": "/dev/null",
+        "Dir::Log": "log",
+        "APT::Architecture": base.architectures[0],
+        "APT::Sandbox::User": "root",
+        "APT::Get::AllowUnauthenticated": "false",
+        "Acquire::AllowInsecureRepositories": "false",
+        "Acquire::Retries": "2",
+        "Acquire::Languages": "none",
+        **taken,
+    }
+    lines = [f'{key} "{_LINE_UNSAFE.sub("", value)}";' for key, value in settings.items()]
+    lines += ["#clear APT::Architectures;"]
+    lines += [f'APT::Architectures:: "{_LINE_UNSAFE.sub("", arch)}";' for arch in base.architectures]
+    return "\n".join(lines) + "\n"
+
+
+def _digest(etc: Path) -> str:
+    total = hashlib.sha256()
+    for path in sorted(etc.glob("sources.list*")) + sorted((etc / "sources.list.d").iterdir()):
+        if path.is_file():
+            total.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
+    return total.hexdigest()

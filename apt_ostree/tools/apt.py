@@ -1,0 +1,54 @@
+"""apt-get(8), apt-cache(8) and apt-config(8): one function per subcommand. `config` is the private apt.conf."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from debian.deb822 import Deb822
+
+from apt_ostree import run
+
+
+def _env(config: Path) -> dict[str, str]:
+    """apt reads APT_CONFIG first; /dev/null elsewhere keeps the host's own configuration out (apt.conf(5))."""
+    return {"APT_CONFIG": str(config), "DEBIAN_FRONTEND": "noninteractive"}
+
+
+def update(config: Path, on_line: Callable[[str], None]) -> None:
+    """`apt-get update`; any source that cannot be read or verified makes it fail. Raises ToolError."""
+    argv = ["apt-get", "-q", "--error-on=any", "update"]
+    run.stream(argv, on_line, env=_env(config))
+
+
+def simulate_install(config: Path, items: Sequence[str], options: Sequence[str] = ()) -> run.Completed:
+    """`apt-get -s install`: what apt would do, as text; the exit code tells whether it has a solution."""
+    argv = ["apt-get", "-s", "-q", "-y", "--no-remove", *options, "install", "--", *items]
+    return run.capture(argv, check=False, env=_env(config))
+
+
+def download(config: Path, items: Sequence[str], directory: Path, on_line: Callable[[str], None]) -> None:
+    """`apt-get download` of `name:arch=version` items into `directory`; status lines (APT::Status-Fd) come first."""
+    argv = ["apt-get", "-q", "-o", "APT::Status-Fd=1", "download", "--", *items]
+    run.stream(argv, on_line, env=_env(config), cwd=directory)
+
+
+def show(config: Path, items: Sequence[str]) -> Iterator[Deb822]:
+    """`apt-cache show`: the records of `name:arch=version` items."""
+    done = run.capture(["apt-cache", "show", "--", *items], env=_env(config))
+    yield from Deb822.iter_paragraphs(done.stdout.splitlines(keepends=True), use_apt_pkg=False)
+
+
+def package_names(config: Path) -> frozenset[str]:
+    """`apt-cache pkgnames`: every name apt knows, virtual ones too."""
+    return frozenset(run.capture(["apt-cache", "pkgnames"], env=_env(config)).stdout.split())
+
+
+def config_dump(config: Path) -> dict[str, str]:
+    """The scalar settings a configuration amounts to (`apt-config dump`); nothing in it is executed."""
+    settings: dict[str, str] = {}
+    for line in run.capture(["apt-config", "dump"], env=_env(config)).stdout.splitlines():
+        key, _, value = line.partition(" ")
+        if not key.endswith("::"):
+            settings[key] = value.strip().removesuffix(";").strip('"')
+    return settings

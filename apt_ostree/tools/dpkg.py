@@ -1,0 +1,55 @@
+"""dpkg(1), dpkg-deb(1), dpkg-query(1). `prefix` is a sandbox's argv prefix: the tree's own dpkg runs in it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+from apt_ostree import run
+
+# --force-unsafe-io: the tree is thrown away when we fail, so dpkg need not sync it.
+# --force-confnew: into the pristine /usr/etc; ostree's merge protects the user's edits.
+# --status-fd=1: what dpkg works on stands between the lines of the scripts, so that each line has its package.
+OPTIONS = ("--force-unsafe-io", "--force-confnew", "--status-fd=1")
+
+
+def unpack(
+    prefix: Sequence[str], debs: Sequence[str], on_line: Callable[[str], None], *, timeout: float | None = None
+) -> None:
+    """`dpkg --unpack` of archives, by the paths they have in the sandbox, triggers put off. Raises ToolError."""
+    run.stream([*prefix, "dpkg", *OPTIONS, "--no-triggers", "--unpack", *debs], on_line, timeout=timeout)
+
+
+def configure(
+    prefix: Sequence[str], names: Sequence[str], on_line: Callable[[str], None], *, timeout: float | None = None
+) -> None:
+    """`dpkg --configure` of packages (`name:arch`), triggers put off; no names: everything pending, triggers too."""
+    what = ["--no-triggers", "--configure", *names] if names else ["--configure", "--pending"]
+    run.stream([*prefix, "dpkg", *OPTIONS, *what], on_line, timeout=timeout)
+
+
+def audit(prefix: Sequence[str]) -> str:
+    """`dpkg --audit`: empty when every package is in a good state."""
+    return run.capture([*prefix, "dpkg", "--audit"]).stdout.strip()
+
+
+def deb_field(path: Path, *fields: str) -> dict[str, str]:
+    """Control fields of an archive (`dpkg-deb --show`). Raises ToolError for what is no Debian archive."""
+    form = "".join(f"${{{field}}}\\n" for field in fields)
+    lines = run.capture(["dpkg-deb", f"--showformat={form}", "--show", path]).stdout.split("\n")
+    return dict(zip(fields, lines, strict=False))
+
+
+@contextmanager
+def deb_tar(path: Path) -> Iterator[IO[bytes]]:
+    """The file system archive of a .deb as a tar stream (`dpkg-deb --fsys-tarfile`)."""
+    with run.reading(["dpkg-deb", "--fsys-tarfile", path]) as stream:
+        yield stream
+
+
+def deb_control_tar(path: Path) -> bytes:
+    """The control archive of a .deb as a tar (`dpkg-deb --ctrl-tarfile`)."""
+    with run.reading(["dpkg-deb", "--ctrl-tarfile", path]) as stream:
+        return stream.read()
