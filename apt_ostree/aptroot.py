@@ -125,7 +125,7 @@ def build(directory: Path, base: BaseState, source: SourceTree, *, disabled: tup
     (directory / "status").write_text(base.status)
     (directory / "state/extended_states").write_text(base.extended_states)
     (directory / "apt.conf").write_text(_conf(directory, base, _taken(directory, source.etc_apt)))
-    return AptRoot(directory=directory, sources_digest=_digest(directory / "etc"))
+    return AptRoot(directory=directory, sources_digest=_digest(directory / "etc", base.architectures))
 
 
 def _files(folder: Path, pattern: str) -> list[Path]:
@@ -215,8 +215,8 @@ def _conf(directory: Path, base: BaseState, taken: dict[str, str]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _digest(etc: Path) -> str:
-    total = hashlib.sha256()
+def _digest(etc: Path, architectures: tuple[str, ...]) -> str:
+    total = hashlib.sha256(" ".join(architectures).encode())
     for path in sorted(etc.glob("sources.list*")) + sorted((etc / "sources.list.d").iterdir()):
         if path.is_file():
             total.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")

@@ -226,6 +226,7 @@ class Resolution:
     steps: tuple[Step, ...] = ()
     inactive: tuple[PackageRequest, ...] = ()  # requested, but the base provides them
     sources: tuple[str, ...] = ()  # sha256 of the Release files the answer rests on
+    foreign: tuple[str, ...] = ()  # architectures the base does not have yet and a request needs
 
     @property
     def download_size(self) -> int:

@@ -96,7 +96,14 @@ def capture(
     feed: dict[str, Any] = {"input": stdin} if stdin is not None else {"stdin": subprocess.DEVNULL}
     try:
         done = subprocess.run(
-            words, capture_output=True, check=False, text=True, errors="replace", env=environment(env), **feed
+            words,
+            capture_output=True,
+            check=False,
+            text=True,
+            errors="replace",
+            env=environment(env),
+            process_group=0,  # a Ctrl-C is ours to handle: it must not tear a deploy apart
+            **feed,
         )
     except (FileNotFoundError, PermissionError) as error:
         raise missing(words[0]) from error
@@ -115,7 +122,12 @@ def reading(argv: Argv, *, env: Mapping[str, str] | None = None) -> Iterator[IO[
     with tempfile.TemporaryFile() as errors:
         try:
             process = subprocess.Popen(
-                words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors, env=environment(env)
+                words,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                env=environment(env),
+                process_group=0,
             )
         except (FileNotFoundError, PermissionError) as error:
             raise missing(words[0]) from error

@@ -30,6 +30,11 @@ def configure(
     run.stream([*prefix, "dpkg", *OPTIONS, *what], on_line, timeout=timeout)
 
 
+def add_architecture(prefix: Sequence[str], architecture: str) -> None:
+    """`dpkg --add-architecture`."""
+    run.capture([*prefix, "dpkg", "--add-architecture", architecture])
+
+
 def audit(prefix: Sequence[str]) -> str:
     """`dpkg --audit`: empty when every package is in a good state."""
     return run.capture([*prefix, "dpkg", "--audit"]).stdout.strip()

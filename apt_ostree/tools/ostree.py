@@ -186,3 +186,9 @@ def version() -> str:
         if "Version:" in line:
             return line.split("'")[1]
     raise ToolError("'ostree --version' names no version", argv=("ostree", "--version"))
+
+
+def has_set_default() -> bool:
+    """True when this ostree knows `ostree admin set-default`."""
+    done = run.capture(["ostree", "admin", "--help"], check=False)
+    return "set-default" in done.stdout + done.stderr

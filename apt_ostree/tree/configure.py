@@ -42,6 +42,7 @@ class Work:
     steps: tuple[Step, ...]
     debs: Mapping[tuple[str, str], str]  # (name, arch) -> file name in the sandbox's deb directory
     timeout: float | None  # seconds one dpkg call with scripts may take
+    foreign: tuple[str, ...] = ()  # architectures to add first
 
 
 class _Listener:
@@ -75,6 +76,8 @@ def perform(prefix: Sequence[str], work: Work, reporter: Reporter) -> None:
     """
     total = sum(len(step.keys) for step in work.steps)
     listener = _Listener(reporter, total)
+    for architecture in work.foreign:
+        dpkg.add_architecture(prefix, architecture)
     for step in work.steps:
         if step.kind is StepKind.UNPACK:
             with _explaining(listener, work):

@@ -76,7 +76,7 @@ def populate_var(tree: Path, on_line: Callable[[str], None]) -> None:
             "the base has no systemd-tmpfiles, so its /var cannot be made",
             hint="add 'systemd' to the packages of its treefile and compose it again",
         )
-    argv: Sequence[str] = ("systemd-tmpfiles", "--create", "--prefix=/var", "--exclude-prefix=/var/tmp")  # noqa: S108
+    argv: Sequence[str] = ("systemd-tmpfiles", "--create", "--prefix=/var", "--exclude-prefix=/var/tmp")
     try:
         run.stream([*for_programs(tree), *argv], on_line)
     except ToolError as error:

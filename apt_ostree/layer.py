@@ -1,0 +1,152 @@
+"""The heart, first half: layer(base commit, packages) -> layered commit.
+
+Pure: the same base and the same packages give the same tree. It works in a private directory on the repo's file
+system and makes one orphan commit, child of the base; until somebody deploys that, nothing has happened.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from apt_ostree import commitmeta
+from apt_ostree.faults import point
+from apt_ostree.fetch import stored
+from apt_ostree.model import Commit, LayerMeta, Resolution
+from apt_ostree.paths import Store
+from apt_ostree.report import OutputLine, Reporter, phase
+from apt_ostree.tools import ostree
+from apt_ostree.tree import configure, overlay, pkglist, pyc, rules, sandbox, users
+
+LAYOUT = 1  # raise it when the tree rules change: equal inputs then no longer mean an equal tree
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LayerJob:
+    """Everything that decides what the layered commit will be."""
+
+    store: Store
+    base: Commit
+    resolution: Resolution
+    digest: str
+    identities: users.Identities
+    branch: str = ""  # a ref to move to the commit; empty: held by its deployment
+    script_timeout: float | None = 600.0  # seconds
+    command: str = ""
+    metadata: Mapping[str, str] = field(default_factory=dict)
+
+
+def state_digest(base: str, resolution: Resolution) -> str:
+    """What `apt-ostree.state-digest` holds: equal digests mean equal trees, so nothing need be built again."""
+    inputs = {
+        "layout": LAYOUT,
+        "base": base,
+        "packages": sorted(planned.sha256 for planned in resolution.packages),
+        "foreign": list(resolution.foreign),
+        "steps": [[step.kind.value, [list(key) for key in step.keys]] for step in resolution.steps],
+    }
+    return hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()
+
+
+def layer(job: LayerJob, reporter: Reporter) -> Commit:
+    """Build the tree stage by stage and commit it. Raises AptOstreeError; then nothing is left behind."""
+    with workdir(job.store) as work:
+        tree = work / "tree"
+        with phase(reporter, "checkout", "Checking out the base"):
+            _checkout(job, work, tree, reporter)
+            point("checkout")
+        with overlay.mounted(work, tree, sandbox.write_shims(work / "shim")) as over:
+            prefix = sandbox.for_scripts(over.merged, work / "debs")
+            with phase(reporter, "configure", "Unpacking and configuring packages"):
+                configure.perform(prefix, _work(job), reporter)
+                sandbox.check_alive(over.merged, work / "debs")
+        with phase(reporter, "fold", "Folding changes into the tree"):
+            report = _fold(job, over.upper, tree)
+            point("fold")
+        with phase(reporter, "commit", "Writing the commit"):
+            commit = _commit(job, tree, report)
+            point("commit")
+    return commit
+
+
+@contextmanager
+def workdir(store: Store) -> Iterator[Path]:
+    """A private 0700 directory on the repo's file system, gone afterwards whatever happens."""
+    store.work.mkdir(mode=0o700, parents=True, exist_ok=True)
+    path = Path(tempfile.mkdtemp(prefix="layer-", dir=store.work))
+    try:
+        yield path
+    finally:
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def remove_stale(store: Store) -> None:
+    """Remove work dirs of runs that died; only to be called by the holder of the lock."""
+    if store.work.is_dir():
+        for path in store.work.iterdir():
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def _checkout(job: LayerJob, work: Path, tree: Path, reporter: Reporter) -> None:
+    ostree.checkout(job.store.repo, job.base.checksum, tree)
+    # dpkg must see a real /etc; these renames touch directories, which are ours, and no linked file
+    (tree / "usr/etc").rename(tree / "etc")
+    sandbox.populate_var(tree, lambda line: reporter.event(OutputLine(line=f"systemd-tmpfiles: {line}")))
+    (work / "debs").mkdir()
+    for planned in job.resolution.packages:
+        source = stored(job.store, planned.sha256)
+        os.link(source, work / "debs" / _deb_name(planned.package.nevra))
+
+
+def _deb_name(nevra: str) -> str:
+    return nevra.replace(":", "%3a") + ".deb"
+
+
+def _work(job: LayerJob) -> configure.Work:
+    packages = [planned.package for planned in job.resolution.packages]
+    debs = {package.key: _deb_name(package.nevra) for package in packages}
+    return configure.Work(
+        steps=job.resolution.steps, debs=debs, timeout=job.script_timeout, foreign=job.resolution.foreign
+    )
+
+
+def _fold(job: LayerJob, upper: Path, tree: Path) -> rules.FinishReport:
+    """Settle ids and caches on what is new, fold it, then apply the tree rules to the whole."""
+    users.settle_ids(upper, tree, job.identities)
+    pyc.normalise(upper)
+    overlay.fold(upper, tree, skip=frozenset({"var"}))
+    shutil.rmtree(tree / "var")
+    (tree / "var").mkdir(mode=0o755)
+    var = upper / "var"
+    var.mkdir(exist_ok=True)
+    return rules.finish(rules.FinishJob(root=tree, var=var, compose=False))
+
+
+def _commit(job: LayerJob, tree: Path, report: rules.FinishReport) -> Commit:
+    layered = tuple(planned.package for planned in job.resolution.packages)
+    meta = LayerMeta(base=job.base.checksum, packages=layered, state_digest=job.digest)
+    pkgs = pkglist.read(tree / "usr/lib/sysimage/dpkg")
+    strings = {
+        **commitmeta.encode(meta, pkglist=pkgs, users=report.users, sources=job.resolution.sources),
+        **({"version": job.base.version} if job.base.version else {}),
+        **job.metadata,
+    }
+    checksum = ostree.commit(
+        job.store.repo,
+        tree,
+        branch=job.branch,
+        parent=job.base.checksum,
+        subject=job.command or "apt-ostree layer",
+        strings=strings,
+        options=("--consume",),
+    )
+    return Commit(
+        checksum=checksum, version=job.base.version, parent=job.base.checksum, subject=job.command, layer=meta
+    )

@@ -1,0 +1,118 @@
+"""One transaction at a time: flock(2) on a file in the repo's extension directory, with a record of its owner.
+
+The kernel drops the lock when its holder dies, however it dies; the record is only there to name it.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import json
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from apt_ostree.errors import AptOstreeError, BusyError
+from apt_ostree.model import TransactionOwner
+from apt_ostree.paths import Store
+
+_POLL = 0.1  # seconds
+_SIGNING = 1.0  # seconds
+
+
+@dataclass(slots=True)
+class Held:
+    """The lock while we hold it; `phase` keeps the record true."""
+
+    fd: int
+    command: str
+    since: float
+
+    def phase(self, name: str) -> None:
+        """Write into the record what is being done now."""
+        record = {"pid": os.getpid(), "command": self.command, "phase": name, "since": self.since}
+        data = json.dumps(record).encode()
+        os.pwrite(self.fd, data, 0)
+        os.ftruncate(self.fd, len(data))
+
+
+def owner(store: Store) -> TransactionOwner | None:
+    """Who holds the lock now, or None. Works without root: it only tries a shared lock."""
+    try:
+        fd = os.open(store.lock, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return _record(fd)
+    finally:
+        os.close(fd)
+    return None
+
+
+def _record(fd: int) -> TransactionOwner:
+    try:
+        record = json.loads(os.pread(fd, 65536, 0))
+        return TransactionOwner(
+            pid=int(record["pid"]),
+            command=str(record["command"]),
+            phase=str(record["phase"]),
+            since=float(record["since"]),
+        )
+    except (ValueError, KeyError, TypeError):
+        return TransactionOwner(pid=0, command="unknown", phase="starting", since=time.time())
+
+
+@contextmanager
+def hold(store: Store, command: str, wait: float | None = None) -> Iterator[Held]:
+    """Hold the lock around a block. `wait`: seconds to wait for another holder, None not at all.
+
+    Raises BusyError naming the holder, AptOstreeError when the repo cannot be written.
+    """
+    fd = _open(store.lock)
+    try:
+        _acquire(fd, wait)
+        held = Held(fd, command, time.time())
+        held.phase("starting")
+        yield held
+        os.ftruncate(fd, 0)
+    finally:
+        os.close(fd)
+
+
+def _open(path: Path) -> int:
+    try:
+        path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    except OSError as error:
+        hint = "sudo apt-ostree ..." if error.errno == errno.EACCES else ""
+        raise AptOstreeError(f"cannot open the lock {path}: {error.strerror}", hint=hint) from error
+
+
+def _acquire(fd: int, wait: float | None) -> None:
+    start = time.monotonic()
+    until = start + (wait or 0)
+    while True:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            holder = _record(fd)
+            # a record without a pid: somebody only looks (`owner` tries a shared lock), or is about to sign
+            looking = holder.pid == 0 and time.monotonic() - start < _SIGNING
+            if not looking and time.monotonic() >= until:
+                raise _busy(holder) from error
+            time.sleep(_POLL)
+        else:
+            return
+
+
+def _busy(holder: TransactionOwner) -> BusyError:
+    seconds = max(0, int(time.time() - holder.since))
+    return BusyError(
+        f"another transaction runs: '{holder.command}' (pid {holder.pid}, {holder.phase}, since {seconds} s)",
+        hint="wait for it with --wait",
+    )

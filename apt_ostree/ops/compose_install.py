@@ -1,0 +1,113 @@
+"""compose install: the same layer() on a bare repo, without a sysroot."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from apt_ostree import aptroot, fetch, pkgdb, preflight, resolve, sysroot, transaction
+from apt_ostree.errors import AptOstreeError, ResolveError, ToolError
+from apt_ostree.layer import LayerJob, layer, state_digest
+from apt_ostree.model import Resolution, Result
+from apt_ostree.ops import install
+from apt_ostree.paths import Store
+from apt_ostree.planning import Context, resolve_on_base
+from apt_ostree.report import phase
+from apt_ostree.tools import ostree
+from apt_ostree.tree import users
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """Layer `packages` on `ref` of `repo` and commit the tree to `branch`."""
+
+    repo: Path
+    ref: str
+    branch: str
+    packages: tuple[str, ...]
+
+
+def run(context: Context, request: Request) -> Result:
+    """Make a commit of `branch` whose parent is `ref`. Raises AptOstreeError, ResolveError, VerificationError."""
+    base = _base(request)
+    names, local = install.parse(request.packages)
+    wanted = resolve.Wanted(requested=names, local=local, recommends=context.options.recommends is not False)
+    store = Store(request.repo)
+    with transaction.guarded(context, store, None) as guard, _sources(store, base.checksum) as source:
+        inner = guard.context
+        with phase(inner.reporter, "resolve", "Resolving dependencies"):
+            root, resolution = resolve_on_base(
+                inner, store, base.checksum, source, wanted, transaction.apt_directory(store)
+            )
+        _refuse_inactive(context, resolution)
+        changes = pkgdb.diff((), tuple(planned.package for planned in resolution.packages))
+        if context.options.dry_run:
+            return Result(command=context.options.command, changed=False, changes=changes, message="Dry run.")
+        download = sum(p.download_size for p in fetch.missing(store, resolution))
+        preflight.check_space(store.repo, download=download, installed=resolution.installed_size)
+        with phase(inner.reporter, "download", "Downloading packages"):
+            fetch.import_local(store, local)
+            fetched = fetch.download(root, store, resolution, inner.reporter)
+        job = LayerJob(
+            store=store,
+            base=base,
+            resolution=resolution,
+            digest=state_digest(base.checksum, resolution),
+            identities=users.no_identities(),
+            branch=request.branch,
+            script_timeout=context.options.script_timeout or None,
+            command=context.options.command,
+        )
+        commit = layer(job, inner.reporter)
+        return Result(
+            command=context.options.command,
+            changed=True,
+            changes=changes,
+            download_bytes=fetched,
+            duration=guard.durations.seconds,
+            message=f"{request.branch} is {commit.checksum}",
+            commit=commit.checksum,
+        )
+
+
+def _base(request: Request) -> sysroot.Commit:
+    if not (request.repo / "objects").is_dir():
+        raise AptOstreeError(
+            f"there is no ostree repo at '{request.repo}'", hint=f"ostree init --repo={request.repo} --mode=bare"
+        )
+    try:
+        return sysroot.load_commit(request.repo, ostree.rev_parse(request.repo, request.ref))
+    except ToolError as error:
+        raise AptOstreeError(
+            f"there is no ref '{request.ref}' in '{request.repo}'",
+            details=error.details,
+            hint=f"see what there is: ostree refs --repo={request.repo}",
+            code="no-revision",
+        ) from error
+
+
+def _refuse_inactive(context: Context, resolution: Resolution) -> None:
+    if resolution.inactive and not (context.options.allow_inactive or context.options.idempotent):
+        raise ResolveError(
+            f"already in the base: {', '.join(str(request) for request in resolution.inactive)}",
+            hint="leave them out, or use --allow-inactive",
+            code="already-in-base",
+        )
+
+
+@contextmanager
+def _sources(store: Store, commit: str) -> Iterator[aptroot.SourceTree]:
+    """The base's own apt configuration and keyrings, out of the commit."""
+    with tempfile.TemporaryDirectory(prefix="sources-", dir=store.work) as folder:
+        root = Path(folder)
+        for subpath in ("/usr/etc/apt", "/usr/share/keyrings"):
+            target = root / ("etc/apt" if subpath == "/usr/etc/apt" else "usr/share/keyrings")
+            target.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                ostree.checkout_copy(store.repo, commit, target, subpath=subpath)
+            except ToolError:
+                target.mkdir(exist_ok=True)  # a base without keyrings: its sources may bring their own keys
+        yield aptroot.SourceTree(etc_apt=root / "etc/apt", root=root)

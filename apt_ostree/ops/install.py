@@ -1,0 +1,147 @@
+"""install and uninstall: a change of the packages the origin asks for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from apt_ostree import fetch, requests, transaction
+from apt_ostree.errors import ResolveError, UsageError
+from apt_ostree.model import LocalPackage, Origin, PackageRequest, Result, TransactionKind
+from apt_ostree.planning import Change, Context, Situation
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """`packages` and `uninstall` as typed: names, name=version, name/suite, .deb files, directories of them."""
+
+    packages: tuple[str, ...] = ()
+    uninstall: tuple[str, ...] = ()
+
+
+def run(context: Context, request: Request) -> Result:
+    """Layer packages on the base (and, with `uninstall`, drop others in the same transaction).
+
+    Raises UsageError for malformed names and files, ResolveError for what cannot be had.
+    """
+    if not request.packages and not request.uninstall:
+        raise UsageError("no packages were named", hint="apt-ostree install NAME...")
+    names, local = parse(request.packages)
+    return transaction.execute(context, lambda situation: _change(situation, names, local, request.uninstall))
+
+
+def parse(arguments: Sequence[str]) -> tuple[tuple[PackageRequest, ...], tuple[LocalPackage, ...]]:
+    """Arguments -> archive requests and local files. What has a slash in front or ends in .deb is a file."""
+    names: list[PackageRequest] = []
+    local: list[LocalPackage] = []
+    for argument in arguments:
+        if argument.startswith(("/", "./", "../", "~/")) or argument.endswith(".deb") or argument in (".", ".."):
+            local += [fetch.local_package(path) for path in fetch.local_files(argument)]
+        else:
+            names.append(requests.parse(argument))
+    return tuple(dict.fromkeys(names)), tuple(dict.fromkeys(local))
+
+
+def _change(
+    situation: Situation,
+    names: tuple[PackageRequest, ...],
+    local: tuple[LocalPackage, ...],
+    uninstall: Sequence[str],
+) -> Change:
+    start = remove_requests(situation.origin, uninstall) if uninstall else situation.origin
+    fresh = _not_requested_yet(situation, start, names)
+    fresh_local = _not_local_yet(situation, start, local)
+    if not fresh and not fresh_local and not uninstall:
+        return _as_before(situation, "No change.")
+    warnings = _refuse_inactive(situation, fresh)
+    origin = replace(
+        start,
+        # the newest word on a package wins: htop=1.0 after htop takes its place
+        requested=tuple(old for old in start.requested if old.name not in {new.name for new in fresh}) + fresh,
+        requested_local=tuple(
+            old for old in start.requested_local if old.package.name not in {new.package.name for new in fresh_local}
+        )
+        + fresh_local,
+        recommends=start.recommends
+        if situation.context.options.recommends is None
+        else situation.context.options.recommends,
+    )
+    return Change(kind=TransactionKind.PKG_CHANGE, origin=origin, base=situation.base, warnings=warnings)
+
+
+def edited(change: Change, situation: Situation, packages: Sequence[str], uninstall: Sequence[str]) -> Change:
+    """A change of another verb with packages added and dropped on the way (--install, --uninstall)."""
+    names, local = parse(packages)
+    packaged = _change(situation, names, local, uninstall)
+    origin = replace(
+        change.origin, requested=packaged.origin.requested, requested_local=packaged.origin.requested_local
+    )
+    return replace(change, origin=origin, warnings=change.warnings + packaged.warnings)
+
+
+def _as_before(situation: Situation, why: str) -> Change:
+    return Change(kind=TransactionKind.PKG_CHANGE, origin=situation.origin, base=situation.base, unchanged=why)
+
+
+def _not_requested_yet(
+    situation: Situation, origin: Origin, names: Sequence[PackageRequest]
+) -> tuple[PackageRequest, ...]:
+    local = {item.package.name for item in origin.requested_local}
+    known = [request for request in names if request in origin.requested or request.name in local]
+    if known and not situation.context.options.idempotent:
+        raise ResolveError(
+            f"already requested: {', '.join(str(request) for request in known)}",
+            hint="with --idempotent that is no error",
+            code="already-requested",
+        )
+    return tuple(request for request in names if request not in known)
+
+
+def _not_local_yet(situation: Situation, origin: Origin, local: Sequence[LocalPackage]) -> tuple[LocalPackage, ...]:
+    have = {item.sha256 for item in origin.requested_local}
+    known = [item for item in local if item.sha256 in have]
+    if known and not situation.context.options.idempotent:
+        raise ResolveError(
+            f"already requested: {', '.join(item.nevra for item in known)}",
+            hint="with --idempotent that is no error",
+            code="already-requested",
+        )
+    return tuple(item for item in local if item.sha256 not in have)
+
+
+def _refuse_inactive(situation: Situation, fresh: Sequence[PackageRequest]) -> tuple[str, ...]:
+    """What the base has already is refused, or with --allow-inactive kept as a sleeping request."""
+    provided = [(request, situation.installed.provider(request)) for request in fresh]
+    inactive = [f"{request} is provided by {provider} of the base" for request, provider in provided if provider]
+    if inactive and not situation.context.options.allow_inactive:
+        raise ResolveError(
+            f"already in the base: {', '.join(str(request) for request, provider in provided if provider)}",
+            details=inactive,
+            hint="with --allow-inactive the request is kept and takes effect when the base no longer has the package",
+            code="already-in-base",
+        )
+    return tuple(f"{line}; the request is kept, inactive" for line in inactive)
+
+
+def remove_requests(origin: Origin, arguments: Sequence[str]) -> Origin:
+    """The origin without these requests, named by package name, by request or by name_version_arch.
+
+    Raises ResolveError naming all that are not requested.
+    """
+    requested, local, unknown = list(origin.requested), list(origin.requested_local), []
+    for argument in arguments:
+        hits = [r for r in requested if argument in (r.name, str(r), f"{r.name}:{r.arch}")]
+        local_hits = [item for item in local if argument in (item.package.name, item.nevra, str(item))]
+        if not hits and not local_hits:
+            unknown.append(argument)
+        requested = [r for r in requested if r not in hits]
+        local = [item for item in local if item not in local_hits]
+    if unknown:
+        have = [str(r) for r in origin.requested] + [item.nevra for item in origin.requested_local]
+        raise ResolveError(
+            f"not requested, so not to be uninstalled: {', '.join(unknown)}",
+            details=[f"layered packages: {', '.join(have) or 'none'}"],
+            hint="packages of the base itself cannot be uninstalled",
+            code="not-requested",
+        )
+    return replace(origin, requested=tuple(requested), requested_local=tuple(local))

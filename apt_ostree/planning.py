@@ -1,0 +1,319 @@
+"""What a transaction will do, worked out without doing any of it: situation + change of origin -> Plan."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+from apt_ostree import aptroot, origin, pkgdb, resolve, sysroot
+from apt_ostree.errors import AptOstreeError, NotOstreeError, ToolError
+from apt_ostree.faults import point
+from apt_ostree.layer import state_digest
+from apt_ostree.model import (
+    Commit,
+    Deployment,
+    Origin,
+    Package,
+    PackageChange,
+    PackageRequest,
+    Plan,
+    PlannedPackage,
+    Resolution,
+    TransactionKind,
+)
+from apt_ostree.paths import Paths, Store
+from apt_ostree.report import OutputLine, Reporter, phase
+from apt_ostree.tools import ostree
+
+REFRESH_AGE = 3600.0  # seconds lists stay good enough for `install`
+
+
+def _always(_plan: Plan) -> bool:
+    return True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What the command line says about how, not what. Times in seconds."""
+
+    dry_run: bool = False
+    download_only: bool = False
+    cache_only: bool = False
+    wait: float | None = None  # None: fail at once when another transaction runs
+    stateroot: str = ""
+    idempotent: bool = False
+    allow_inactive: bool = False
+    recommends: bool | None = None
+    script_timeout: float = 600.0
+    disable_repos: tuple[str, ...] = ()
+    command: str = "apt-ostree"
+    confirm: Callable[[Plan], bool] = _always
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Context:
+    """Where a transaction happens and who listens."""
+
+    paths: Paths
+    reporter: Reporter
+    options: Options = Options()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Situation:
+    """What a verb finds: the deployments, and which of them its change starts from."""
+
+    context: Context
+    system: sysroot.Sysroot
+    stateroot: str
+    first: Deployment  # boots next: its origin is the one that is copied and edited
+    merge: Deployment  # booted, else first: its /etc is merged
+
+    @property
+    def origin(self) -> Origin:
+        return origin.carried(self.first.origin)
+
+    @property
+    def base(self) -> Commit:
+        """The commit the first deployment's tree was made from."""
+        return self.first.base_commit or self.first.commit
+
+    @cached_property
+    def installed(self) -> resolve.Installed:
+        """What that base has."""
+        return resolve.installed(base_state(self.context.paths.repo, self.base.checksum).status)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """What a verb wants: the origin of the new deployment, its base, or an existing deployment to go back to."""
+
+    kind: TransactionKind
+    origin: Origin
+    base: Commit
+    target: Deployment | None = None
+    warnings: tuple[str, ...] = ()
+    unchanged: str = ""  # why there is nothing to do
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Planned:
+    """A plan and the apt root it was worked out with (None when nothing needs to be fetched)."""
+
+    plan: Plan
+    situation: Situation
+    apt: aptroot.AptRoot | None = None
+    target: Deployment | None = None
+
+
+MakeChange = Callable[[Situation], Change]
+
+
+def situate(context: Context) -> Situation:
+    """Read the sysroot and find where a change starts. Raises NotOstreeError, AptOstreeError."""
+    system = sysroot.load(context.paths)
+    name = context.options.stateroot or system.default_stateroot
+    first = system.first(name)
+    if first is None:
+        known = ", ".join(system.stateroots) or "none"
+        raise NotOstreeError(
+            f"there is no deployment in stateroot '{name}'" if name else "there is no deployment to start from",
+            hint=f"stateroots here: {known}; deploy a base first: ostree admin deploy --os=NAME REF",
+        )
+    booted = system.booted
+    merge = booted if booted is not None and booted.osname == name else first
+    if first.origin_error:
+        raise AptOstreeError(
+            f"the origin file of deployment {first.id} is broken: {first.origin_error}",
+            hint=f"repair {first.path}.origin; it should have [origin] with refspec= or baserefspec=",
+            code="origin",
+        )
+    return Situation(context=context, system=system, stateroot=name, first=first, merge=merge)
+
+
+def base_state(repo: Path, checksum: str) -> aptroot.BaseState:
+    """The package state of a base commit, for apt. Raises AptOstreeError when the commit has none."""
+
+    def text(name: str, default: str | None = None) -> str:
+        try:
+            return ostree.cat(repo, checksum, f"/usr/lib/sysimage/{name}")
+        except ToolError as error:
+            if default is not None:
+                return default
+            raise AptOstreeError(
+                f"commit {checksum[:12]} has no dpkg database at /usr/lib/sysimage/dpkg",
+                hint="packages can only be layered on trees made by: apt-ostree compose tree",
+                details=error.details,
+                code="no-dpkg",
+            ) from error
+
+    status = text("dpkg/status")
+    architectures = tuple(text("dpkg/arch", "").split()) or (_native(status),)
+    return aptroot.BaseState(
+        status=status, extended_states=text("apt/extended_states", ""), architectures=architectures
+    )
+
+
+def _native(status: str) -> str:
+    """The architecture of dpkg itself is the native one (dpkg(1) --print-architecture is compiled in)."""
+    for package in resolve.installed(status).packages.get("dpkg", ()):
+        return package.arch
+    raise AptOstreeError("the base has no dpkg, so its architecture is not known")
+
+
+def make_plan(context: Context, make_change: MakeChange, apt_directory: Path) -> Planned:
+    """Work out the whole plan. `apt_directory` is where apt keeps its private state. Raises AptOstreeError."""
+    situation = situate(context)
+    change = make_change(situation)
+    if change.unchanged:
+        return Planned(plan=_plan(situation, change, no_change=change.unchanged), situation=situation)
+    if change.target is not None:
+        plan = _plan(situation, change, target=change.target.checksum)
+        return Planned(plan=plan, situation=situation, target=change.target)
+    if not change.origin.layered:
+        return Planned(plan=_as_is(situation, change), situation=situation)
+    with phase(context.reporter, "resolve", "Resolving dependencies"):
+        root, resolution = resolve_change(context, change, situation.merge, apt_directory)
+        point("resolve")
+    return Planned(plan=_layered(situation, change, resolution), situation=situation, apt=root)
+
+
+def _as_is(situation: Situation, change: Change) -> Plan:
+    first = situation.first
+    same = first.checksum == change.base.checksum and _same_origin(first, change.origin)
+    return _plan(situation, change, target=change.base.checksum, no_change="No change." if same else "")
+
+
+def _same_origin(deployment: Deployment, wanted: Origin) -> bool:
+    return origin.render(origin.carried(deployment.origin)) == origin.render(wanted)
+
+
+def _layered(situation: Situation, change: Change, resolution: Resolution) -> Plan:
+    if not resolution.packages:
+        return replace(_as_is(situation, change), resolution=resolution)
+    digest = state_digest(change.base.checksum, resolution)
+    target = ""
+    for deployment in situation.system.deployments:
+        if deployment.commit.layer is not None and deployment.commit.layer.state_digest == digest:
+            target = deployment.checksum
+    same = target == situation.first.checksum and _same_origin(situation.first, change.origin)
+    return _plan(
+        situation,
+        change,
+        resolution=resolution,
+        target=target,
+        digest=digest,
+        no_change="No change." if same else "",
+    )
+
+
+def _plan(
+    situation: Situation,
+    change: Change,
+    *,
+    resolution: Resolution | None = None,
+    target: str = "",
+    digest: str = "",
+    no_change: str = "",
+) -> Plan:
+    return Plan(
+        kind=change.kind,
+        command=situation.context.options.command,
+        stateroot=situation.stateroot,
+        origin=change.origin,
+        base=change.base,
+        merge=situation.merge,
+        resolution=resolution,
+        target=target,
+        changes=() if no_change else package_changes(situation, change, resolution, target),
+        warnings=change.warnings,
+        no_change=no_change,
+        state_digest=digest,
+    )
+
+
+def package_changes(
+    situation: Situation, change: Change, resolution: Resolution | None, target: str
+) -> tuple[PackageChange, ...]:
+    """What the new deployment has more, less or else than the one that would boot next."""
+    repo = situation.context.paths.repo
+    before = pkgdb.packages(repo, situation.first.checksum)
+    if target:
+        after: Sequence[Package] = pkgdb.packages(repo, target)
+    else:
+        layered = tuple(planned.package for planned in resolution.packages) if resolution else ()
+        after = (*pkgdb.packages(repo, change.base.checksum), *layered)
+    planned = {p.package.key: p for p in resolution.packages} if resolution else {}
+    return tuple(_sourced(item, planned.get((item.name, item.arch))) for item in pkgdb.diff(before, after))
+
+
+def _sourced(change: PackageChange, planned: PlannedPackage | None) -> PackageChange:
+    return replace(change, repo=planned.repo, security=planned.security) if planned else change
+
+
+def resolve_change(
+    context: Context, change: Change, merge: Deployment, apt_directory: Path
+) -> tuple[aptroot.AptRoot, Resolution]:
+    """Resolve the packages of a change with the sources of the merge deployment's /etc/apt."""
+    source = aptroot.SourceTree(etc_apt=merge.path / "etc/apt", root=merge.path)
+    wanted = resolve.Wanted(
+        requested=change.origin.requested,
+        local=change.origin.requested_local,
+        recommends=change.origin.recommends if context.options.recommends is None else context.options.recommends,
+    )
+    return resolve_on_base(context, context.paths.store, change.base.checksum, source, wanted, apt_directory)
+
+
+def resolve_on_base(
+    context: Context,
+    store: Store,
+    base: str,
+    source: aptroot.SourceTree,
+    wanted: resolve.Wanted,
+    apt_directory: Path,
+) -> tuple[aptroot.AptRoot, Resolution]:
+    """Lay out the private apt root, refresh its lists when they are old, and ask apt."""
+    state = base_state(store.repo, base)
+    foreign = _foreign(state, wanted.requested)
+    state = replace(state, architectures=(*state.architectures, *foreign))
+    root = aptroot.build(apt_directory, state, source, disabled=context.options.disable_repos)
+    ensure_lists(context, root)
+    resolution = resolve.resolve(root, resolve.installed(state.status), wanted, store)
+    return root, replace(resolution, foreign=foreign)
+
+
+def _foreign(state: aptroot.BaseState, requested: Sequence[PackageRequest]) -> tuple[str, ...]:
+    wanted = {request.arch for request in requested if request.arch not in ("", "all", "any", "native")}
+    return tuple(sorted(wanted - set(state.architectures)))
+
+
+def ensure_lists(context: Context, root: aptroot.AptRoot) -> None:
+    """Refresh lists that are missing, of other sources or older than an hour; never with --cache-only."""
+    age = root.age()
+    if context.options.cache_only:
+        return
+    if age is None or age > REFRESH_AGE:
+        root.refresh(lambda line: context.reporter.event(OutputLine(line=line)))
+
+
+@contextmanager
+def apt_directory_for_dry_run(context: Context) -> Iterator[Path]:
+    """A place for apt's state that leaves the sysroot untouched: lists we have are linked in, not renewed there."""
+    with tempfile.TemporaryDirectory(prefix="apt-ostree-") as folder:
+        directory = Path(folder)
+        lists = context.paths.store.apt / "state"
+        if lists.is_dir():
+            (directory / "state/lists/partial").mkdir(parents=True)
+            for path in (lists / "lists").iterdir():
+                if path.is_file():
+                    (directory / "state/lists" / path.name).symlink_to(path)
+            if (lists / "refreshed").is_file():
+                (directory / "state/refreshed").write_bytes((lists / "refreshed").read_bytes())
+                stamp = (lists / "refreshed").stat()
+                os.utime(directory / "state/refreshed", (stamp.st_atime, stamp.st_mtime))
+        yield directory

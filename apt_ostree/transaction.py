@@ -1,0 +1,235 @@
+"""The heart, second half: transaction(sysroot, change of origin) -> new deployment. Done, or nothing changed.
+
+lock -> plan -> preflight -> download -> layer -> deploy -> cleanup. Everything before the deploy happens in private
+places; the deploy itself is ostree's atomic switch, and signals wait while it runs.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from apt_ostree import fetch, host, lock, preflight, sysroot
+from apt_ostree.deploy import deploy_commit, hold_base, release_bases, stages, switch_default
+from apt_ostree.errors import AptOstreeError, InterruptedByUser, NotRootError
+from apt_ostree.faults import point
+from apt_ostree.journal import RunLog
+from apt_ostree.layer import LayerJob, layer, remove_stale
+from apt_ostree.model import Plan, Result
+from apt_ostree.paths import Paths, Store
+from apt_ostree.planning import (
+    Context,
+    MakeChange,
+    Options,
+    Planned,
+    apt_directory_for_dry_run,
+    make_plan,
+)
+from apt_ostree.report import Durations, Reporter, TeeReporter, Warned, phase
+from apt_ostree.signals import Interrupts
+from apt_ostree.tools import mount
+from apt_ostree.tree import users
+
+__all__ = ["Context", "Options", "execute", "guarded"]
+
+REBOOT = 'Changes queued for next boot. Run "systemctl reboot" to start a reboot'
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Guard:
+    """What a run has while it holds the lock."""
+
+    context: Context  # its reporter also writes the log and keeps the times
+    held: lock.Held
+    durations: Durations
+    interrupts: Interrupts
+
+
+def execute(context: Context, make_change: MakeChange) -> Result:
+    """Run one transaction. Raises AptOstreeError, BusyError, ResolveError, VerificationError, InterruptedByUser."""
+    host.require_ostree(context.paths)
+    if context.options.dry_run:
+        with apt_directory_for_dry_run(context) as directory:
+            return _unchanged(make_plan(context, make_change, directory).plan, Durations())
+    log_directory = _log_directory(context)
+    with guarded(context, context.paths.store, log_directory) as guard:
+        planned = make_plan(guard.context, make_change, apt_directory(context.paths.store))
+        return _apply(guard, planned)
+
+
+def _apply(guard: Guard, planned: Planned) -> Result:
+    plan, options = planned.plan, guard.context.options
+    for warning in plan.warnings:
+        guard.context.reporter.event(Warned(message=warning))
+    if plan.no_change:
+        return _unchanged(plan, guard.durations)
+    if not options.confirm(plan):
+        raise InterruptedByUser("not confirmed; nothing was changed")
+    fetched = _prepare(guard, planned)
+    if options.download_only:
+        return replace(_unchanged(plan, guard.durations), download_bytes=fetched, message="Packages downloaded.")
+    before = preflight.free_bytes(guard.context.paths.repo)
+    checksum = plan.target or _build(guard, planned)
+    _deploy(guard, planned, checksum)
+    _clean_up(guard)
+    return _done(guard, plan, fetched, before)
+
+
+def _prepare(guard: Guard, planned: Planned) -> int:
+    """Room, then packages into the store; returns the bytes that were fetched."""
+    resolution, store = planned.plan.resolution, guard.context.paths.store
+    if resolution is None or planned.plan.target:
+        return 0
+    download = sum(p.download_size for p in fetch.missing(store, resolution))
+    preflight.check_space(store.repo, download=download, installed=resolution.installed_size)
+    guard.held.phase("download")
+    with phase(guard.context.reporter, "download", "Downloading packages"):
+        fetch.import_local(store, tuple(p.local for p in resolution.packages if p.local))
+        fetched = fetch.download(planned.apt, store, resolution, guard.context.reporter) if planned.apt else 0
+        point("download")
+    return fetched
+
+
+def _build(guard: Guard, planned: Planned) -> str:
+    plan, context = planned.plan, guard.context
+    if plan.resolution is None:
+        raise AptOstreeError("a plan without target and resolution cannot be built", code="bug")
+    guard.held.phase("layer")
+    job = LayerJob(
+        store=context.paths.store,
+        base=plan.base,
+        resolution=plan.resolution,
+        digest=plan.state_digest,
+        identities=users.identities(planned.situation.first.path, planned.situation.merge.path),
+        script_timeout=context.options.script_timeout or None,
+        command=context.options.command,
+    )
+    return layer(job, context.reporter).checksum
+
+
+def _deploy(guard: Guard, planned: Planned, checksum: str) -> None:
+    """The switch. Signals wait; whoever sent one is told that it came too late."""
+    context, plan = guard.context, planned.plan
+    guard.held.phase("deploy")
+    title = "Staging the deployment" if stages(context.paths, planned.situation.system) else "Deploying"
+    with guard.interrupts.shielded(), phase(context.reporter, "deploy", title):
+        point("deploy")
+        hold_base(context.paths.repo, plan.base.checksum)
+        if planned.target is not None:
+            switch_default(context.paths, planned.situation.system, planned.target)
+        else:
+            deploy_commit(context.paths, planned.situation.system, checksum, plan.origin, plan.stateroot)
+
+
+def _clean_up(guard: Guard) -> None:
+    """What is no longer needed goes. The deployment stands by now, so a failure here is a warning."""
+    context = guard.context
+    guard.held.phase("cleanup")
+    with guard.interrupts.shielded(), phase(context.reporter, "cleanup", "Cleaning up"):
+        try:
+            point("cleanup")
+            release_bases(context.paths.repo, sysroot.load(context.paths).deployments)
+        except AptOstreeError as error:
+            context.reporter.event(Warned(message=f"cleaning up failed: {error.message}"))
+
+
+def _done(guard: Guard, plan: Plan, fetched: int, before: int) -> Result:
+    system = sysroot.load(guard.context.paths)
+    message = REBOOT if stages(guard.context.paths, system) else "Deployed; it is what boots next."
+    if guard.interrupts.late:
+        raise InterruptedByUser("interrupted too late: the new deployment was made and boots next")
+    return Result(
+        command=plan.command,
+        changed=True,
+        deployment=system.first(plan.stateroot),
+        changes=plan.changes,
+        download_bytes=fetched,
+        disk_bytes=max(0, before - preflight.free_bytes(guard.context.paths.repo)),
+        duration=guard.durations.seconds,
+        reboot_needed=True,
+        warnings=plan.warnings,
+        message=message,
+    )
+
+
+def _unchanged(plan: Plan, durations: Durations) -> Result:
+    size = plan.resolution.download_size if plan.resolution else 0
+    return Result(
+        command=plan.command,
+        changed=False,
+        changes=plan.changes,
+        download_bytes=size,
+        disk_bytes=plan.resolution.installed_size if plan.resolution else 0,
+        duration=durations.seconds,
+        warnings=plan.warnings,
+        message=plan.no_change or "Dry run: nothing was changed.",
+    )
+
+
+def require_root(command: str) -> None:
+    """Raise NotRootError unless we are root."""
+    if os.geteuid() != 0:
+        raise NotRootError(f"'{command}' must be run as root", hint=f"sudo {command}")
+
+
+@contextmanager
+def guarded(context: Context, store: Store, log_directory: Path | None) -> Iterator[Guard]:
+    """Root, signals, a mount namespace that dies with us, the lock, a clean work dir and the log of the run."""
+    require_root(context.options.command)
+    durations, interrupts = Durations(), Interrupts()
+    with interrupts.installed():
+        mount.enter_private_namespace()
+        _make_writable(context.paths)
+        with lock.hold(store, context.options.command, context.options.wait) as held:
+            point("lock")
+            remove_stale(store)
+            store.work.mkdir(mode=0o700, parents=True, exist_ok=True)
+            with _logged(context, log_directory, durations) as reporter:
+                yield Guard(
+                    context=replace(context, reporter=reporter),
+                    held=held,
+                    durations=durations,
+                    interrupts=interrupts,
+                )
+
+
+@contextmanager
+def _logged(context: Context, directory: Path | None, durations: Durations) -> Iterator[Reporter]:
+    if directory is None:
+        yield TeeReporter(context.reporter, durations)
+        return
+    log = RunLog(directory, context.options.command)
+    try:
+        yield TeeReporter(context.reporter, durations, log)
+    except AptOstreeError as error:
+        log.close("\n".join((f"failed: {error.message}", *error.details)))
+        raise
+    except BaseException as error:
+        log.close(f"failed: {error!r}")
+        raise
+    log.close("done")
+
+
+def _make_writable(paths: Paths) -> None:
+    """On a booted system /sysroot is read-only; for us, and only for us, it is not (ostree-prepare-root(1))."""
+    physical = Path("/sysroot")
+    if paths.is_running_root and physical.is_dir() and not os.access(physical, os.W_OK):
+        mount.remount_writable(physical)
+
+
+def apt_directory(store: Store) -> Path:
+    """Where apt keeps its private state between runs, made when it is not there."""
+    store.apt.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return store.apt
+
+
+def _log_directory(context: Context) -> Path:
+    """The running system's /var/log; offline, the stateroot's var, which is what will be mounted there."""
+    paths = context.paths
+    if paths.is_running_root:
+        return paths.log
+    name = context.options.stateroot or sysroot.load(paths).default_stateroot
+    return paths.deploy / name / "var/log/apt-ostree" if name else paths.log
