@@ -1,0 +1,194 @@
+"""The program: command tree, and the one place where every exception becomes an exit code."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shlex
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import typer
+
+from apt_ostree import __version__
+from apt_ostree.cli import argv as words
+from apt_ostree.cli import compose, db, deploy, doctor, install, schema, status, upkeep
+from apt_ostree.cli.common import expose
+from apt_ostree.cli.help import Verbs
+from apt_ostree.cli.options import COLORS, PROGRESS, Settings
+from apt_ostree.cli.pages import HELP_NAMES, PROGRAM
+from apt_ostree.errors import EXIT_BUG, AptOstreeError, InterruptedByUser, UsageError
+
+COMPLETE_VARIABLE = "_APT_OSTREE_COMPLETE"
+DEBUG_VARIABLE = "APT_OSTREE_DEBUG"
+EXIT_PIPE = 141  # what a shell reports for a program that ended by SIGPIPE (signal(7): 128 + 13)
+
+EXAMPLES = """\
+apt-ostree status
+sudo apt-ostree install htop       # in a new deployment, for the next boot
+sudo apt-ostree rollback           # boot the previous one again
+apt-ostree --sysroot /mnt status   # a system that is not running"""
+
+
+def main(ctx: typer.Context, **given: Any) -> None:
+    """Atomic package layering for image-based Debian and Ubuntu.
+
+    The system is an OSTree commit, made of Debian packages, that is never changed while it runs. Every change makes
+    a new deployment beside it, whole or not at all, and the next boot goes into it; the previous one stays for
+    rollback.
+    """
+    settings = Settings(typed=ctx.obj or PROGRAM, **given)
+    if settings.version:
+        typer.echo(f"{PROGRAM} {__version__}")
+        raise typer.Exit(0)
+    for option, value, allowed in (("--color", settings.color, COLORS), ("--progress", settings.progress, PROGRESS)):
+        if value not in allowed.split("|"):
+            raise UsageError(f"{option} is one of {allowed.replace('|', ', ')}, not '{value}'", hint=f"{option}=auto")
+    ctx.obj = settings
+    if ctx.invoked_subcommand is None:
+        raise UsageError("what is to be done? A command is missing", hint=f"{PROGRAM} --help")
+    _log(settings.verbose)
+
+
+def build() -> typer.Typer:
+    """The command tree, as Typer has it."""
+    app = typer.Typer(
+        name=PROGRAM,
+        cls=Verbs,
+        add_completion=True,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": list(HELP_NAMES)},
+    )
+    expose(main, Settings)
+    app.callback(cls=Verbs, invoke_without_command=True, epilog=EXAMPLES)(main)
+    for module in (compose, db, deploy, doctor, install, schema, status, upkeep):
+        module.register(app)
+    return app
+
+
+def command() -> Any:
+    """The command tree as click has it: what `pages` walks and `run` calls."""
+    return typer.main.get_command(build())
+
+
+def run(argv: Sequence[str]) -> int:
+    """Run one command line and return its exit code; no exception and no traceback ever leaves."""
+    json = words.wants_json(argv)
+    debug = _debug(argv)
+    try:
+        code = _invoke(argv)
+        sys.stdout.flush()
+        return code
+    except AptOstreeError as error:
+        return _failed(error, json)
+    except KeyboardInterrupt:
+        return _failed(InterruptedByUser("interrupted; nothing was changed"), json)
+    except BrokenPipeError:
+        return _broken_pipe()
+    except Exception as error:  # the last line of defence: a person gets a sentence, not a traceback
+        return _failed(_bug(error, debug), json)
+
+
+def _invoke(argv: Sequence[str]) -> int:
+    root = command()
+    if os.environ.get(COMPLETE_VARIABLE):
+        return _complete(root)
+    names = [(param, (*param.opts, *param.secondary_opts)) for param in root.params if param.name != "help"]
+    flags = {name for param, some in names if param.is_flag or getattr(param, "count", False) for name in some}
+    valued = {name for param, some in names for name in some} - flags
+    line = words.normalize(argv, flags, valued)
+    try:
+        with root.make_context(PROGRAM, line, obj=shlex.join((PROGRAM, *argv))) as context:
+            return int(root.invoke(context) or 0)
+    except typer.Exit as leaving:  # --help and --version
+        return int(leaving.exit_code)
+    except USAGE as error:
+        raise _usage(error, root) from None
+
+
+# click's base of usage errors. Typer has its own copy of click since 0.26, so it is found through a public name.
+USAGE: type[Exception] = typer.BadParameter.__mro__[1]
+
+
+def _usage(error: Any, root: Any) -> UsageError:
+    """A usage error of click in our words: its own rendering differs between versions."""
+    context = getattr(error, "ctx", None)
+    path = context.command_path if context is not None else PROGRAM
+    param = getattr(error, "param", None)
+    name = (param.metavar if param.param_type_name == "argument" else max(param.opts, key=len)) if param else ""
+    message = (error.message or "").rstrip(".")
+    if type(error).__name__ == "MissingParameter":
+        return UsageError(f"{name} is missing", hint=f"{path} --help")
+    if name:
+        return UsageError(f"{name}: {_lower(message)}", hint=f"{path} --help")
+    if message.startswith("No such command"):
+        return _unknown_command(message, path, context.command if context is not None else root)
+    return UsageError(_lower(message), hint=f"{path} --help")
+
+
+def _unknown_command(message: str, path: str, group: Any) -> UsageError:
+    from difflib import get_close_matches
+
+    typed = message.partition("'")[2].partition("'")[0]
+    near = get_close_matches(typed, group.commands, n=1)
+    return UsageError(f"there is no command '{typed}'", hint=f"{path} {near[0] if near else '--help'}")
+
+
+def _lower(sentence: str) -> str:
+    return sentence[:1].lower() + sentence[1:]
+
+
+def _complete(root: Any) -> int:
+    from apt_ostree.cli import rich_hidden
+
+    # Typer renders the help of each candidate with rich when it finds it: a quarter of a second at every TAB.
+    with rich_hidden():
+        try:
+            root.main(args=[], prog_name=PROGRAM, complete_var=COMPLETE_VARIABLE)
+        except SystemExit as leaving:
+            return leaving.code if isinstance(leaving.code, int) else 0
+    return 0
+
+
+def _failed(error: AptOstreeError, json: bool) -> int:
+    from apt_ostree.cli import screen
+
+    try:
+        screen.show_error(error, json=json)
+    except BrokenPipeError:
+        return _broken_pipe()
+    return error.exit_code
+
+
+def _bug(error: Exception, debug: bool) -> AptOstreeError:
+    import traceback
+
+    bug = AptOstreeError(
+        f"internal error: {type(error).__name__}: {error}",
+        code="bug",
+        hint="this is a bug of apt-ostree; run the command again with -vv and report what it says",
+        details=traceback.format_exc().splitlines() if debug else (),
+    )
+    bug.exit_code = EXIT_BUG
+    return bug
+
+
+def _broken_pipe() -> int:
+    """Whoever read our output went away: end quietly, and keep Python from complaining at its exit."""
+    nothing = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nothing, sys.stdout.fileno())
+    os.close(nothing)
+    return EXIT_PIPE
+
+
+def _debug(argv: Sequence[str]) -> bool:
+    """True with -vv or the variable; the line may not have been parsed when this is asked."""
+    loud = sum(word.count("v") for word in argv if word.startswith("-") and not word.startswith("--"))
+    return loud + list(argv).count("--verbose") > 1 or bool(os.environ.get(DEBUG_VARIABLE))
+
+
+def _log(verbose: int) -> None:
+    level = {0: logging.WARNING, 1: logging.INFO}.get(verbose, logging.DEBUG)
+    logging.basicConfig(level=level, format="%(message)s", stream=sys.stderr)

@@ -1,0 +1,59 @@
+"""`apt-ostree compose`: trees in a repository, without a system around them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+import typer
+
+from apt_ostree.cli import dynamic
+from apt_ostree.cli.common import absolute, change, group, verb
+from apt_ostree.cli.options import Archive, DryRun, Json, Recommends, Repo, Requests, Scripts, Settings, Wait
+
+
+@dataclass(frozen=True, kw_only=True)
+class InstallOptions(Requests, Recommends, Archive, Json, DryRun, Scripts, Wait, Repo):
+    ref: Annotated[str, typer.Option("--ref", metavar="REF", help="The commit to layer on: a ref or a checksum.")]
+    branch: Annotated[str, typer.Option("--branch", metavar="NAME", help="The branch that gets the new commit.")]
+    packages: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="PACKAGE",
+            autocompletion=dynamic.available,
+            help="A package of the base's archive, a .deb file, or a directory of .deb files.",
+        ),
+    ]
+
+
+def install(settings: Settings, options: InstallOptions) -> int:
+    """Layer packages on a commit of a repository.
+
+    Does to a commit what 'apt-ostree install' does to a deployment, and commits the tree to another branch; the
+    commit it was made from is its parent. Sources and keys are those of the base itself.
+    """
+    from apt_ostree.ops import compose_install as op
+
+    request = op.Request(
+        repo=absolute(options.repo), ref=options.ref, branch=options.branch, packages=tuple(options.packages)
+    )
+    return change(settings, options, lambda context: op.run(context, request))
+
+
+def register(app: typer.Typer) -> None:
+    compose = group(
+        app,
+        "compose",
+        """Make trees in a repository.
+
+        These commands need no running OSTree system, only a repository.
+        """,
+    )
+    verb(
+        compose,
+        "install",
+        InstallOptions,
+        examples="""
+        apt-ostree compose install --repo repo --ref debian/13 --branch lab htop
+        """,
+    )(install)

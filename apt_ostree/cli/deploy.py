@@ -1,0 +1,86 @@
+"""`apt-ostree deploy` and `apt-ostree rollback`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+import typer
+
+from apt_ostree.cli import dynamic
+from apt_ostree.cli.common import change, verb
+from apt_ostree.cli.options import (
+    DryRun,
+    Installing,
+    Json,
+    Making,
+    Reboot,
+    Recommends,
+    Requests,
+    Settings,
+    Stateroot,
+    Unchanged,
+    Uninstalling,
+    Wait,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeployOptions(Installing, Uninstalling, Requests, Recommends, Making):
+    revision: Annotated[
+        str,
+        typer.Argument(
+            metavar="REVISION",
+            autocompletion=dynamic.revisions,
+            help="A commit of the repository: a checksum, the beginning of one, a version or a ref.",
+        ),
+    ]
+
+
+def deploy(settings: Settings, options: DeployOptions) -> int:
+    """Deploy one commit of the base.
+
+    Makes a deployment of exactly this commit; the packages that are requested are layered on top of it.
+    """
+    from apt_ostree.ops import deploy as op
+
+    request = op.Request(revision=options.revision, install=tuple(options.install), uninstall=tuple(options.uninstall))
+    return change(settings, options, lambda context: op.run(context, request))
+
+
+@dataclass(frozen=True, kw_only=True)
+class RollbackOptions(Stateroot, Json, DryRun, Reboot, Unchanged, Wait):
+    """Options of rollback."""
+
+
+def rollback(settings: Settings, options: RollbackOptions) -> int:
+    """Boot the previous deployment next time.
+
+    Puts the deployment that comes after the one that would boot next in front. Nothing is built or downloaded; /etc
+    is the one that deployment had. Doing it twice changes nothing.
+    """
+    from apt_ostree.ops import rollback as op
+
+    return change(settings, options, lambda context: op.run(context, op.Request()))
+
+
+def register(app: typer.Typer) -> None:
+    verb(
+        app,
+        "deploy",
+        DeployOptions,
+        examples="""
+        apt-ostree deploy 13.1.20250906    # the commit of this version
+        apt-ostree deploy 3f2a9c01         # the commit whose checksum begins so
+        apt-ostree deploy debian/13/amd64/minimal --dry-run
+        """,
+    )(deploy)
+    verb(
+        app,
+        "rollback",
+        RollbackOptions,
+        examples="""
+        apt-ostree rollback
+        apt-ostree rollback --reboot
+        """,
+    )(rollback)

@@ -1,0 +1,187 @@
+"""Every option of the command line, described once. Verbs combine the groups they need by inheritance.
+
+The groups have no slots: Python cannot merge slots of several bases.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Annotated, Optional
+
+import typer
+
+from apt_ostree.cli import dynamic
+
+COLORS = "auto|always|never"
+PROGRESS = "auto|json|none"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Global options."""
+
+    sysroot: Annotated[str, typer.Option("--sysroot", metavar="DIR", help="Work on the system below DIR.")] = "/"
+    verbose: Annotated[
+        int, typer.Option("--verbose", "-v", count=True, help="Say more; twice: every program that is run.")
+    ] = 0
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but answers, warnings and errors.")] = False
+    color: Annotated[str, typer.Option("--color", metavar=COLORS, help="When to use colours.")] = "auto"
+    progress: Annotated[
+        str, typer.Option("--progress", metavar=PROGRESS, help="How to show progress on standard error.")
+    ] = "auto"
+    version: Annotated[bool, typer.Option("--version", help="Show the version and exit.")] = False
+    typed: str = ""  # the whole command line, for logs and history; no option
+
+
+@dataclass(frozen=True, kw_only=True)
+class Json:
+    json: Annotated[bool, typer.Option("--json", help="Answer with one JSON object on standard output.")] = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class DryRun:
+    dry_run: Annotated[bool, typer.Option("--dry-run", "-n", help="Show what would be done and change nothing.")] = (
+        False
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stateroot:
+    stateroot: Annotated[
+        str,
+        typer.Option(
+            "--stateroot", "--os", metavar="NAME", help="Work on this stateroot, not on the booted or first one."
+        ),
+    ] = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wait:
+    wait: Annotated[
+        Optional[str],  # noqa: UP045 (Typer reads the annotation; it knows Optional on every version)
+        typer.Option(
+            "--wait",
+            metavar="SECONDS",
+            help="When another transaction runs, wait until it is done, at most SECONDS.",
+        ),
+    ] = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Unchanged:
+    unchanged_exit_77: Annotated[
+        bool, typer.Option("--unchanged-exit-77", help="Exit with 77 when there is nothing to do.")
+    ] = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reboot:
+    reboot: Annotated[bool, typer.Option("--reboot", "-r", help="Reboot when the change is made.")] = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Yes:
+    yes: Annotated[bool, typer.Option("--assumeyes", "-y", help="Ask nothing, go on.")] = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sources:
+    disable_repo: Annotated[
+        list[str],
+        typer.Option(
+            "--disable-repo",
+            metavar="NAME",
+            help="Leave out one file of sources.list.d, named without its suffix. May be repeated.",
+        ),
+    ] = field(default_factory=list)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Archive(Sources):
+    """Where packages come from and how."""
+
+    cache_only: Annotated[
+        bool, typer.Option("--cache-only", "-C", help="Use no network, only what was downloaded before.")
+    ] = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Download:
+    download_only: Annotated[
+        bool, typer.Option("--download-only", help="Download the packages and stop before anything is changed.")
+    ] = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scripts:
+    script_timeout: Annotated[
+        str,
+        typer.Option(
+            "--script-timeout",
+            metavar="SECONDS",
+            help="End a package's script that runs longer; 600 if not given, 0 for no limit.",
+        ),
+    ] = "600"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recommends:
+    recommends: Annotated[
+        Optional[bool],  # noqa: UP045 (as above)
+        typer.Option(
+            "--recommends/--no-recommends",
+            help="Bring recommended packages along, or do not; a deployment remembers it. At first they come along.",
+        ),
+    ] = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Requests:
+    """How package requests that are true already are treated."""
+
+    idempotent: Annotated[
+        bool, typer.Option("--idempotent", help="Requesting what is requested already is no error.")
+    ] = False
+    allow_inactive: Annotated[
+        bool,
+        typer.Option(
+            "--allow-inactive",
+            help="Also accept packages the base has; the request comes alive when the base drops them.",
+        ),
+    ] = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Making(Archive, Download, Json, DryRun, Reboot, Scripts, Stateroot, Unchanged, Wait, Yes):
+    """What every verb that makes a deployment understands."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Uninstalling:
+    uninstall: Annotated[
+        list[str],
+        typer.Option(
+            "--uninstall",
+            metavar="REQUESTED",
+            autocompletion=dynamic.requested,
+            help="Uninstall this package in the same change. May be repeated.",
+        ),
+    ] = field(default_factory=list)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Installing:
+    install: Annotated[
+        list[str],
+        typer.Option(
+            "--install",
+            metavar="PACKAGE",
+            autocompletion=dynamic.available,
+            help="Install this package in the same change. May be repeated.",
+        ),
+    ] = field(default_factory=list)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Repo:
+    repo: Annotated[str, typer.Option("--repo", metavar="DIR", help="The OSTree repository to work in.")]

@@ -1,0 +1,165 @@
+"""The program from outside: exit codes, error texts, JSON errors, help, start-up cost."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+from apt_ostree import __version__
+from apt_ostree.cli import app, pages
+from apt_ostree.errors import BusyError
+
+ALL = list(pages.pages(app.command()))
+
+
+def program(*words: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "apt_ostree", *words],
+        capture_output=True,
+        text=True,
+        stdin=subprocess.DEVNULL,
+        env={**os.environ, **(env or {})},
+        check=False,
+    )
+
+
+def failing(error: BaseException) -> Any:
+    def invoke(_argv: Any) -> int:
+        raise error
+
+    return invoke
+
+
+def test_the_verbs_of_the_first_release() -> None:
+    assert {page.command.removeprefix("apt-ostree").strip() for page in ALL} == {
+        "", "cleanup", "compose", "compose install", "compose tree", "db", "db diff", "db list", "deploy", "doctor",
+        "install", "refresh-md", "rollback", "schema", "status", "uninstall",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("page", ALL, ids=lambda page: page.manual)
+def test_help_fits_80_columns_and_has_examples(page: pages.Page, capsys: pytest.CaptureFixture[str]) -> None:
+    assert app.run([*page.words, "--help"]) == 0
+    text = capsys.readouterr().out
+    assert text.startswith(f"Usage: {page.command}")
+    assert max(map(len, text.splitlines())) <= 80
+    assert page.summary.endswith(".")
+    assert page.commands or "Examples:" in text
+    assert all(entry.help for entry in (*page.options, *page.arguments))
+
+
+def test_the_alias_is_the_same_command(capsys: pytest.CaptureFixture[str]) -> None:
+    app.run(["uninstall", "--help"])
+    first = capsys.readouterr().out
+    app.run(["remove", "--help"])
+    assert capsys.readouterr().out == first
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    assert app.run(["--version"]) == 0
+    assert capsys.readouterr().out == f"apt-ostree {__version__}\n"
+
+
+@pytest.mark.parametrize(
+    ("line", "said", "hint"),
+    [
+        ("", "command is missing", "apt-ostree --help"),
+        ("isntall htop", "no command 'isntall'", "apt-ostree install"),
+        ("compose tre", "no command 'tre'", "apt-ostree compose tree"),
+        ("install", "PACKAGE is missing", "apt-ostree install --help"),
+        ("install --bogus htop", "no such option", "apt-ostree install --help"),
+        ("install --script-timeout=soon htop", "not a number", "--script-timeout"),
+        ("install --wait 5 htop", "after '='", "--wait=5"),
+        ("--color=pink status", "auto, always, never", "--color=auto"),
+        ("cleanup", "what to remove", "apt-ostree cleanup --base"),
+        ("schema nothing-like-that", "no schema", "apt-ostree schema"),
+        ("--sysroot /nowhere rollback --reboot", "--reboot is for the running system", "leave --reboot out"),
+    ],
+)
+def test_usage_errors(line: str, said: str, hint: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert app.run(line.split()) == 2
+    text = " ".join(capsys.readouterr().err.split())
+    assert said in text
+    assert hint in text
+
+
+def test_a_usage_error_with_json_is_json(capsys: pytest.CaptureFixture[str]) -> None:
+    assert app.run(["install", "--json", "--bogus"]) == 2
+    error = json.loads(capsys.readouterr().out)["error"]
+    assert error["code"] == "usage"
+    assert "--bogus" in error["message"]
+    assert set(error) == {"code", "message", "hint", "details"}
+
+
+def test_exit_codes_of_our_errors(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(app, "_invoke", failing(BusyError("held by 42", hint="wait", details=("a detail",))))
+    assert app.run(["status"]) == 4
+    text = capsys.readouterr().err
+    assert "held by 42" in text
+    assert "a detail" in text
+
+
+def test_ctrl_c_says_what_is_true(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(app, "_invoke", failing(KeyboardInterrupt()))
+    assert app.run(["status"]) == 130
+    assert "nothing was changed" in capsys.readouterr().err
+
+
+def test_a_bug_is_one_sentence(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(app, "_invoke", failing(ZeroDivisionError("by zero")))
+    monkeypatch.delenv(app.DEBUG_VARIABLE, raising=False)
+    assert app.run(["status"]) == 70
+    text = capsys.readouterr().err
+    assert "ZeroDivisionError" in text
+    assert "Traceback" not in text
+    assert app.run(["status", "-vv"]) == 70
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_a_reader_that_went_away_is_no_error() -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "apt_ostree", "schema", "status"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    assert process.stdout is not None
+    process.stdout.close()
+    assert process.stderr is not None
+    assert process.stderr.read() == b""
+    assert process.wait() == app.EXIT_PIPE
+
+
+@pytest.mark.parametrize("words", [("--help",), ("install", "--help"), ("--version",)])
+def test_help_loads_neither_rich_nor_sh(words: tuple[str, ...]) -> None:
+    loaded = _imports(program(*words, env={"PYTHONPROFILEIMPORTTIME": "1"}).stderr)
+    assert "typer" in loaded
+    assert not loaded & {"rich", "sh"}
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_tab_loads_neither_rich_nor_sh(shell: str) -> None:
+    line = {
+        "_APT_OSTREE_COMPLETE": f"complete_{shell}",
+        "COMP_WORDS": "apt-ostree inst",
+        "COMP_CWORD": "1",
+        "_TYPER_COMPLETE_ARGS": "apt-ostree inst",
+        "_TYPER_COMPLETE_FISH_ACTION": "get-args",
+        "PYTHONPROFILEIMPORTTIME": "1",
+    }
+    done = program(env=line)
+    assert "install" in done.stdout
+    assert not _imports(done.stderr) & {"rich", "sh"}
+
+
+def test_source_bash() -> None:
+    done = program(env={"_APT_OSTREE_COMPLETE": "source_bash"})
+    assert done.returncode == 0
+    assert "complete" in done.stdout
+
+
+def _imports(report: str) -> set[str]:
+    """Top-level packages in the report of `python -X importtime`."""
+    return {line.rpartition("|")[2].strip().split(".")[0] for line in report.splitlines() if "|" in line}
