@@ -261,6 +261,7 @@ class Result:
 
     command: str
     changed: bool
+    would_change: bool = False  # nothing was changed, but only because a dry run or a mere download was asked for
     deployment: Deployment | None = None
     changes: tuple[PackageChange, ...] = ()
     download_bytes: int = 0

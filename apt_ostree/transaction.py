@@ -160,6 +160,7 @@ def _unchanged(plan: Plan, durations: Durations) -> Result:
     return Result(
         command=plan.command,
         changed=False,
+        would_change=not plan.no_change,
         changes=plan.changes,
         download_bytes=size,
         disk_bytes=plan.resolution.installed_size if plan.resolution else 0,
