@@ -56,6 +56,7 @@ class AptRoot:
 
     directory: Path
     sources_digest: str
+    native: str  # the native architecture
 
     @property
     def config(self) -> Path:
@@ -125,7 +126,9 @@ def build(directory: Path, base: BaseState, source: SourceTree, *, disabled: tup
     (directory / "status").write_text(base.status)
     (directory / "state/extended_states").write_text(base.extended_states)
     (directory / "apt.conf").write_text(_conf(directory, base, _taken(directory, source.etc_apt)))
-    return AptRoot(directory=directory, sources_digest=_digest(directory / "etc", base.architectures))
+    return AptRoot(
+        directory=directory, sources_digest=_digest(directory / "etc", base.architectures), native=base.architectures[0]
+    )
 
 
 def _files(folder: Path, pattern: str) -> list[Path]:

@@ -23,7 +23,7 @@ from apt_ostree.model import Commit, LayerMeta, Resolution
 from apt_ostree.paths import Store
 from apt_ostree.report import OutputLine, Reporter, phase
 from apt_ostree.tools import ostree
-from apt_ostree.tree import configure, overlay, pkglist, pyc, rules, sandbox, users
+from apt_ostree.tree import automatic, configure, overlay, pkglist, pyc, rules, sandbox, users
 
 LAYOUT = 1  # raise it when the tree rules change: equal inputs then no longer mean an equal tree
 
@@ -37,6 +37,7 @@ class LayerJob:
     resolution: Resolution
     digest: str
     identities: users.Identities
+    native: str  # the base's native architecture
     branch: str = ""  # a ref to move to the commit; empty: held by its deployment
     script_timeout: float | None = 600.0  # seconds
     command: str = ""
@@ -124,6 +125,8 @@ def _fold(job: LayerJob, upper: Path, tree: Path) -> rules.FinishReport:
     overlay.fold(upper, tree, skip=frozenset({"var"}))
     shutil.rmtree(tree / "var")
     (tree / "var").mkdir(mode=0o755)
+    pulled_in = (planned.package for planned in job.resolution.packages if not planned.requested)
+    automatic.mark(tree, job.native, pulled_in)
     var = upper / "var"
     var.mkdir(exist_ok=True)
     return rules.finish(rules.FinishJob(root=tree, var=var, compose=False))

@@ -108,6 +108,7 @@ class Planned:
     plan: Plan
     situation: Situation
     apt: aptroot.AptRoot | None = None
+    native: str = ""  # the base's native architecture, known once packages are resolved
     target: Deployment | None = None
 
 
@@ -180,7 +181,7 @@ def make_plan(context: Context, make_change: MakeChange, apt_directory: Path) ->
     with phase(context.reporter, "resolve", "Resolving dependencies"):
         root, resolution = resolve_change(context, change, situation.merge, apt_directory)
         point("resolve")
-    return Planned(plan=_layered(situation, change, resolution), situation=situation, apt=root)
+    return Planned(plan=_layered(situation, change, resolution), situation=situation, apt=root, native=root.native)
 
 
 def _as_is(situation: Situation, change: Change) -> Plan:

@@ -103,6 +103,7 @@ def _build(guard: Guard, planned: Planned) -> str:
         base=plan.base,
         resolution=plan.resolution,
         digest=plan.state_digest,
+        native=planned.native,
         identities=users.identities(planned.situation.first.path, planned.situation.merge.path),
         script_timeout=context.options.script_timeout or None,
         command=context.options.command,

@@ -56,6 +56,7 @@ def run(context: Context, request: Request) -> Result:
             base=base,
             resolution=resolution,
             digest=state_digest(base.checksum, resolution),
+            native=root.native,
             identities=users.no_identities(),
             branch=request.branch,
             script_timeout=context.options.script_timeout or None,

@@ -1,0 +1,84 @@
+#!/bin/bash
+# The main job, on real Debian: compose a base, deploy it, layer packages, survive a broken one, go back.
+# Needs root. The composed base is kept, so a second run is quick.
+set -euo pipefail
+
+TOOL=${APT_OSTREE:-.venv/bin/apt-ostree}
+STATE=${APT_OSTREE_DEMO:-/var/tmp/apt-ostree-demo}
+REPO=$STATE/repo
+SYSROOT=$STATE/sysroot
+REF=debian/13/x86_64/minimal
+TREEFILE=apt_ostree/data/treefiles/debian-13-minimal.toml
+times=()
+
+say() { printf '\n\033[1m== %s\033[0m\n' "$*"; }
+show() { printf '\033[2m$ %s\033[0m\n' "$*"; "$@"; }
+clock() { # clock NAME COMMAND...: run it and remember how long it took
+  local name=$1 start=$EPOCHREALTIME; shift
+  show "$@"
+  times+=("$(printf '%-34s %6.1f s' "$name" "$(bc_sub "$EPOCHREALTIME" "$start")")")
+}
+bc_sub() { awk -v a="$1" -v b="$2" 'BEGIN { print a - b }'; }
+ao() { "$TOOL" --sysroot "$SYSROOT" "$@"; }
+clock_ao() { local name=$1; shift; clock "$name" "$TOOL" --sysroot "$SYSROOT" "$@"; }
+
+[ "$(id -u)" = 0 ] || { echo "the demo mounts and deploys: run it with sudo" >&2; exit 6; }
+mkdir -p "$STATE"
+chmod 0700 "$STATE"
+
+say "1. A base: real Debian 13, composed into an OSTree repo"
+[ -d "$REPO/objects" ] || ostree init --repo="$REPO" --mode=bare
+stamp=$(cat "$TREEFILE" apt_ostree/compose.py apt_ostree/tree/*.py | sha256sum)
+if [ "$(cat "$STATE/stamp" 2>/dev/null)" = "$stamp" ] && ostree rev-parse --repo="$REPO" "$REF" >/dev/null 2>&1; then
+  echo "kept from the last run: $(ostree rev-parse --repo="$REPO" "$REF")"
+else
+  clock "compose tree" "$TOOL" compose tree "$TREEFILE" --repo "$REPO"
+  echo "$stamp" > "$STATE/stamp"
+fi
+
+say "2. A throw-away machine with this base deployed"
+if [ -d "$SYSROOT" ]; then
+  find "$SYSROOT/ostree/deploy" -maxdepth 3 -mindepth 3 -type d -exec chattr -i {} + 2>/dev/null || true
+  rm -rf "$SYSROOT"
+fi
+mkdir -p "$SYSROOT"
+start=$EPOCHREALTIME
+ostree admin init-fs --modern "$SYSROOT" 2>/dev/null || ostree admin init-fs "$SYSROOT"
+ostree admin os-init --sysroot="$SYSROOT" debian
+ostree pull-local --repo="$SYSROOT/ostree/repo" "$REPO" "$REF"
+ostree admin deploy --sysroot="$SYSROOT" --os=debian --karg=root=LABEL=root --karg=rw "$REF"
+times+=("$(printf '%-34s %6.1f s' "first deployment" "$(bc_sub "$EPOCHREALTIME" "$start")")")
+
+say "3. Layer real packages: one with a service and a system user"
+clock_ao "install chrony htop" install --assumeyes chrony htop
+show ao status
+show ao db diff
+deployment=$(ao status --json | jq -r '.deployments[0] | "\(.checksum).\(.serial)"')
+grep -H _chrony "$SYSROOT/ostree/deploy/debian/deploy/$deployment/etc/passwd"
+
+say "4. A package whose postinst fails changes nothing"
+broken=$STATE/broken
+rm -rf "$broken"
+mkdir -p "$broken/DEBIAN" "$broken/usr/share/broken"
+printf 'Package: broken\nVersion: 1.0\nArchitecture: all\nMaintainer: Demo <demo@example.org>\nDescription: fails\n' \
+  > "$broken/DEBIAN/control"
+printf '#!/bin/sh\necho "I am about to fail" >&2\nexit 3\n' > "$broken/DEBIAN/postinst"
+chmod 0755 "$broken/DEBIAN/postinst"
+dpkg-deb --build --root-owner-group "$broken" "$STATE/broken.deb" >/dev/null
+before=$(ao status --json | sha256sum)
+if clock_ao "install broken.deb (fails)" install --assumeyes "$STATE/broken.deb"; then
+  echo "a failing postinst was accepted" >&2; exit 1
+fi
+[ "$before" = "$(ao status --json | sha256sum)" ] || { echo "something changed" >&2; exit 1; }
+echo "status is the same, byte for byte"
+
+say "5. Uninstall, then roll back"
+clock_ao "uninstall htop" uninstall --assumeyes htop
+clock_ao "rollback" rollback
+show ao status
+ostree fsck --repo="$SYSROOT/ostree/repo" --quiet
+echo "ostree fsck: clean"
+
+say "Where time went"
+printf '%s\n' "${times[@]}"
+printf 'the logs of every run: %s\n' "$SYSROOT/ostree/deploy/debian/var/log/apt-ostree"

@@ -1,0 +1,90 @@
+"""The other side of the oracle: a plain, mutable chroot of the same base, and apt-get in it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+ENV = {
+    "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+    "HOME": "/root",
+    "LC_ALL": "C.UTF-8",
+    "TERM": "dumb",
+    "DEBIAN_FRONTEND": "noninteractive",
+    "DEBCONF_NONINTERACTIVE_SEEN": "true",
+    "SYSTEMD_OFFLINE": "1",
+}
+
+# Everything is mounted in a namespace of its own, so nothing can be left behind.
+_ENTER = """
+set -e
+mount --make-rprivate /
+mount --bind "$1" "$1"
+cd "$1"
+mount -t proc proc proc
+mount -t sysfs -o ro sysfs sys
+mount -t tmpfs -o mode=755 tmpfs dev
+for node in null zero full random urandom tty; do touch dev/$node; mount --bind /dev/$node dev/$node; done
+ln -s /proc/self/fd dev/fd; ln -s fd/0 dev/stdin; ln -s fd/1 dev/stdout; ln -s fd/2 dev/stderr
+mkdir dev/shm
+mount -t tmpfs -o mode=755 tmpfs run
+mkdir -p run/lock run/media
+mount -t tmpfs -o mode=1777 tmpfs tmp
+hostname localhost
+root=$1
+shift
+exec chroot "$root" "$@"
+"""
+
+
+class PlainChroot:
+    """A copy of a base commit as a machine that dpkg may change in place."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    @classmethod
+    def of_commit(cls, repo: Path, commit: str, root: Path) -> PlainChroot:
+        subprocess.run(["ostree", f"--repo={repo}", "checkout", "--force-copy", commit, root], check=True)
+        (root / "usr/etc").rename(root / "etc")
+        chroot = cls(root)
+        chroot.run("systemd-tmpfiles", "--create", "--prefix=/var", "--exclude-prefix=/var/tmp", check=False)
+        policy = root / "usr/sbin/policy-rc.d"
+        policy.write_text("#!/bin/sh\nexit 101\n")
+        policy.chmod(0o755)
+        return chroot
+
+    def run(self, *argv: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        namespaces = ["unshare", "--mount", "--pid", "--fork", "--uts", "--ipc", "--net"]
+        done = subprocess.run(
+            [*namespaces, "sh", "-c", _ENTER, "sh", str(self.root), *argv],
+            env=ENV,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            check=False,
+        )
+        if check and done.returncode != 0:
+            raise AssertionError(f"{argv[:3]} failed in the plain chroot:\n{done.stdout[-4000:]}\n{done.stderr[-4000:]}")
+        return done
+
+    def install(self, debs: list[Path], *, architectures: tuple[str, ...] = (), automatic: tuple[str, ...] = ()) -> None:
+        """Install local archives with the chroot's own apt-get: order and dpkg calls are all its own."""
+        for architecture in architectures:
+            self.run("dpkg", "--add-architecture", architecture)
+        folder = self.root / "var/tmp/debs"
+        folder.mkdir(parents=True, exist_ok=True)
+        for deb in debs:
+            shutil.copyfile(deb, folder / deb.name)
+        names = [f"/var/tmp/debs/{deb.name}" for deb in debs]
+        self.run(
+            "apt-get", "-y", "-o", "DPkg::Options::=--force-confnew", "-o", "APT::Install-Recommends=false",
+            "install", "--no-download", *names,
+        )  # fmt: skip
+        if automatic:
+            self.run("apt-mark", "auto", *automatic)
+        shutil.rmtree(folder)
+        os.unlink(self.root / "usr/sbin/policy-rc.d")
