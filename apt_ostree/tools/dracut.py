@@ -1,0 +1,28 @@
+"""dracut(8) and lsinitrd(1) of a tree, run in it by a sandbox's argv prefix."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from apt_ostree import run
+
+
+def build(prefix: Sequence[str], version: str, target: str, on_line: Callable[[str], None]) -> None:
+    """`dracut` for a kernel of the tree: for any machine, reproducible, with ostree's module. Raises ToolError."""
+    argv = [
+        *prefix,
+        "dracut",
+        "--force",
+        "--no-hostonly",
+        "--reproducible",
+        *("--add", "ostree"),
+        *("--tmpdir", "/tmp"),  # noqa: S108  a path inside the sandbox
+        *("--kver", version),
+        target,
+    ]
+    run.stream(argv, on_line)
+
+
+def contents(prefix: Sequence[str], image: str) -> str:
+    """`lsinitrd`: the listing of an initramfs."""
+    return run.capture([*prefix, "lsinitrd", image]).stdout

@@ -1,0 +1,92 @@
+"""The kernel belongs to the image: /usr/lib/modules/V holds it with its initramfs, /boot is the boot loader's."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from apt_ostree.errors import AptOstreeError
+from apt_ostree.tools import dracut
+from apt_ostree.tree import fsops
+
+MODULES = "usr/lib/modules"
+PREPARE_ROOT = "usr/lib/ostree/prepare-root.conf"
+_PREPARE_ROOT_TEXT = "# ostree-prepare-root(1): /sysroot is read-only in a booted system\n[sysroot]\nreadonly=true\n"
+_GRUB = "etc/default/grub"
+# 15_ostree of ostree-boot exits 0 without this file, and grub-mkconfig then writes a menu without entries
+_GRUB_TEXT = "GRUB_DEFAULT=0\nGRUB_TIMEOUT=5\n"
+_NAMES = {"vmlinuz": "vmlinuz", "vmlinux": "vmlinuz", "config": "config", "System.map": "System.map"}
+_BOOT = re.compile(r"(vmlinuz|vmlinux|config|System\.map|initrd\.img)-(.+)")
+_NEEDED = ("usr/lib/ostree/ostree-prepare-root", "ostree-prepare-root.service")
+
+
+def apply(root: Path) -> tuple[str, list[str]]:
+    """Move the kernel out of /boot and empty that; returns the kernel's version ("": none) and what was dropped.
+
+    Raises AptOstreeError (code `kernel`) unless the tree then has at most one kernel.
+    """
+    boot = root / "boot"
+    dropped = []
+    for name in sorted(os.listdir(boot)) if fsops.is_dir(boot) else []:
+        match = _BOOT.fullmatch(name)
+        if match and match[1] in _NAMES and fsops.is_file(boot / name):
+            fsops.move(boot / name, root, f"{MODULES}/{match[2]}/{_NAMES[match[1]]}")
+        else:
+            fsops.remove(boot / name)
+            if not match:
+                dropped.append(f"/boot/{name}")
+    fsops.make_dir(root, "boot")
+    return _one(root), dropped
+
+
+def _one(root: Path) -> str:
+    versions = installed(root)
+    if len(versions) > 1:
+        raise AptOstreeError(
+            f"the tree has {len(versions)} kernels, an image has exactly one: {', '.join(versions)}",
+            hint="name one kernel package only",
+            code="kernel",
+        )
+    return versions[0] if versions else ""
+
+
+def installed(root: Path) -> list[str]:
+    """Versions that have a kernel in /usr/lib/modules."""
+    modules = root / MODULES
+    names = sorted(os.listdir(modules)) if fsops.is_dir(modules) else []
+    return [name for name in names if fsops.is_file(modules / name / "vmlinuz")]
+
+
+def make_initramfs(root: Path, version: str, sandbox: Sequence[str], on_line: Callable[[str], None]) -> None:
+    """Write prepare-root.conf, then let the tree's own dracut build its initramfs, and look into it.
+
+    Raises AptOstreeError when it cannot be built or lacks what mounts the deployment (code `initramfs`).
+    """
+    if not fsops.is_file(root / "usr/bin/dracut"):
+        raise AptOstreeError(
+            "the tree has a kernel and no dracut to make an initramfs with",
+            hint="add 'dracut' and 'ostree-boot' to the packages of the treefile",
+            code="initramfs",
+        )
+    if not fsops.exists(root / PREPARE_ROOT):
+        fsops.write(root, PREPARE_ROOT, _PREPARE_ROOT_TEXT)
+    if not fsops.exists(root / _GRUB):
+        fsops.write(root, _GRUB, _GRUB_TEXT)
+    rel = f"{MODULES}/{version}/initramfs.img"
+    dracut.build(sandbox, version, f"/{rel}", on_line)
+    if not fsops.is_file(root / rel):
+        raise AptOstreeError("dracut made no initramfs", code="initramfs")
+    (root / rel).chmod(0o644)
+    _check(dracut.contents(sandbox, f"/{rel}"))
+
+
+def _check(listing: str) -> None:
+    missing = [name for name in _NEEDED if name not in listing]
+    if missing or not re.search(r"\.wants/ostree-prepare-root\.service", listing):
+        raise AptOstreeError(
+            f"the initramfs cannot boot a deployment, it lacks: {', '.join(missing) or 'the link that starts it'}",
+            hint="add 'ostree-boot' to the packages of the treefile",
+            code="initramfs",
+        )

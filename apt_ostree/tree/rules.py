@@ -1,0 +1,108 @@
+"""The tree rules in their order: from an unpacked, configured tree to one that ostree can commit.
+
+Layering and composing both end here, so a package lands in the same places either way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from apt_ostree.tree import accounts, dpkgdb, etc, fsops, identity, kernel, layout, lint, opt, pyc, tmpfiles, users, var
+from apt_ostree.tree.users import Identities
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FinishJob:
+    """A tree with a real /etc, and the directory with what is new in /var (whiteouts of an overlay are ignored).
+
+    `compose`: the tree comes from a bootstrap, its top is still that of an ordinary system and its files are
+    its own. `known`: ids to keep (only looked at for a bootstrap: layering settles ids before it folds).
+    """
+
+    root: Path
+    var: Path
+    compose: bool = False
+    known: Identities = field(default_factory=Identities)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FinishReport:
+    """What the rules found and did. `kernel` is the version of the tree's kernel, empty when it has none."""
+
+    users: Mapping[str, int]
+    groups: Mapping[str, int]
+    kernel: str = ""
+    dropped: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Initramfs:
+    """How to build the initramfs of a new tree: where to run dracut, and who hears what it says."""
+
+    sandbox: Sequence[str]
+    on_line: Callable[[str], None]
+
+
+def finish(job: FinishJob, initramfs: Initramfs | None = None) -> FinishReport:
+    """Apply every rule; afterwards `job.root` is ready for `ostree commit`.
+
+    Raises AptOstreeError naming path and package: `refused-path`, `refused-tree`, `unsafe-tree`, `id-drift`,
+    `kernel`, `initramfs`, `lint`.
+    """
+    root = job.root
+    layout.check(root, dpkgdb.owners(root))
+    if job.compose:
+        layout.apply(root)
+        users.settle_ids(root, None, job.known)
+        pyc.normalise(root / "usr")
+    version, dropped = kernel.apply(root)
+    dpkgdb.apply(root, job.var)
+    identity.apply(root, compose=job.compose)
+    layout.homes(root)
+    found_users, found_groups = users.apply(root)
+    dropped += _var(job)
+    if job.compose and version and initramfs:
+        kernel.make_initramfs(root, version, initramfs.sandbox, initramfs.on_line)
+    etc.apply(root)
+    layout.empty_runtime(root)
+    fsops.make_dir(root, "var")
+    fsops.empty(root / "var")
+    lint.check(root)
+    return FinishReport(
+        users=found_users,
+        groups=found_groups,
+        kernel=version,
+        dropped=tuple(sorted(dropped)),
+        warnings=_warnings(job, version),
+    )
+
+
+def _var(job: FinishJob) -> list[str]:
+    root = job.root
+    owners = dpkgdb.owners(root)
+    opt.check_local(job.var, owners)
+    lines = opt.apply(root, job.var, owners)
+    more, dropped = var.apply(root, job.var, owners, _names(root))
+    for package, group in more.items():
+        lines.setdefault(package, []).extend(group)
+    var.write(root, lines)
+    if job.compose:
+        tmpfiles.write(root, "apt-ostree-layout", [layout.media_line()])
+    return dropped
+
+
+def _names(root: Path) -> var.Names:
+    found = accounts.users(fsops.read(root / "etc/passwd")), accounts.groups(fsops.read(root / "etc/group"))
+    return var.Names(
+        users={user.uid: name for name, user in reversed(found[0].items())},
+        groups={group.gid: name for name, group in reversed(found[1].items())},
+    )
+
+
+def _warnings(job: FinishJob, version: str) -> tuple[str, ...]:
+    if job.compose and not version:
+        return ("the tree has no kernel: it can be layered on and exported, but not booted",)
+    return ()
