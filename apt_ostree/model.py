@@ -132,6 +132,7 @@ class Commit:
     parent: str = ""
     subject: str = ""
     layer: LayerMeta | None = None  # None: a base commit
+    metadata: dict[str, object] = field(default_factory=dict, compare=False, repr=False)  # without the long lists
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -139,6 +139,12 @@ def admin_status(sysroot: Path) -> str:
     return run.capture(["ostree", "admin", "status", f"--sysroot={sysroot}"]).stdout
 
 
+def admin_status_json(sysroot: Path) -> str:
+    """`ostree admin status --json` (since 2025.4); empty where the option or the sysroot is not understood."""
+    done = run.capture(["ostree", "admin", "status", f"--sysroot={sysroot}", "--json"], check=False)
+    return done.stdout if done.returncode == 0 else ""
+
+
 def admin_deploy(
     sysroot: Path,
     commit: str,

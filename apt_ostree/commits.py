@@ -1,0 +1,92 @@
+"""Commit objects of a repo, read straight from their files.
+
+A commit is stored uncompressed as `objects/xx/yyyy.commit` in every repo mode; its type is `(a{sv}aya(say)sstayay)`
+(OSTREE_COMMIT_GVARIANT_STRING). Checksums are given whole; names are resolved by `ostree rev-parse`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from apt_ostree import commitmeta, gvariant
+from apt_ostree.errors import AptOstreeError, NotRootError
+from apt_ostree.model import Commit
+
+TYPE = "(a{sv}aya(say)sstayay)"
+CHECKSUM = re.compile(r"[0-9a-f]{64}")
+
+
+class CommitError(AptOstreeError):
+    """A commit is not in the repo, or cannot be read."""
+
+    code = "no-commit"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Loaded:
+    """A commit and its metadata: str, int, bool, bytes, lists, tuples and dicts."""
+
+    commit: Commit
+    metadata: dict[str, object]
+
+
+def load(repo: Path, checksum: str) -> Loaded:
+    """Read one commit. Raises CommitError, NotRootError when the repo may not be read, CommitMetaError."""
+    data = _read(repo, checksum)
+    try:
+        metadata, parent, _, subject, _, timestamp, _, _ = gvariant.decode(data, TYPE)
+    except gvariant.GVariantError as error:
+        raise CommitError(
+            f"the commit {checksum} is damaged: {error}", hint=f"sudo ostree fsck --repo={repo}", code="bad-commit"
+        ) from error
+    version = metadata.get("version", "")
+    commit = Commit(
+        checksum=checksum,
+        timestamp=int.from_bytes(timestamp.to_bytes(8, "little"), "big"),  # ostree stores it big-endian
+        version=version if isinstance(version, str) else "",
+        parent=parent.hex(),
+        subject=subject,
+        layer=commitmeta.decode_layer(metadata),
+        metadata={key: _plain(value) for key, value in metadata.items() if not commitmeta.is_bulk(key)},
+    )
+    return Loaded(commit=commit, metadata=metadata)
+
+
+def ancestry(repo: Path, checksum: str) -> Iterator[Commit]:
+    """A commit and its parents, newest first, as far as the repo has them."""
+    seen: set[str] = set()
+    while checksum and checksum not in seen:
+        seen.add(checksum)
+        try:
+            commit = load(repo, checksum).commit
+        except CommitError:
+            return
+        yield commit
+        checksum = commit.parent
+
+
+def _read(repo: Path, checksum: str) -> bytes:
+    if not CHECKSUM.fullmatch(checksum):
+        raise CommitError(f"'{checksum}' is not the checksum of a commit")
+    try:
+        return (repo / "objects" / checksum[:2] / f"{checksum[2:]}.commit").read_bytes()
+    except PermissionError as error:
+        raise NotRootError(f"the repo {repo} may be read by root only", hint="sudo apt-ostree ...") from error
+    except OSError as error:
+        raise CommitError(
+            f"the commit {checksum} is not in the repo {repo}", hint=f"see what there is: ostree refs --repo={repo}"
+        ) from error
+
+
+def _plain(value: object) -> object:
+    """A value as JSON can hold it: bytes become hex."""
+    if isinstance(value, bytes):
+        return value.hex()
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    return value
