@@ -22,7 +22,7 @@ from apt_ostree.tools import apt
 # Settings of the machine's own apt.conf that concern how packages are fetched or chosen. Anything that names
 # a program to run (Proxy-Auto-Detect, Update::Pre-Invoke, ...) stays out: the tree may be somebody else's.
 _TAKEN = re.compile(
-    r"(?i)Acquire::(https?|ftp)::(Proxy(::[\w.-]+)?|Timeout|Dl-Limit)|Acquire::(Retries|ForceIPv4|ForceIPv6|Languages)"
+    r"(?i)Acquire::(https?|ftp)::(Proxy(::[\w.-]+)?|Timeout|Dl-Limit)|Acquire::(Retries|ForceIPv4|ForceIPv6)"
     r"|Acquire::Check-Valid-Until|APT::Default-Release"
 )
 _SIGNED_BY = re.compile(r"(signed-by=)([^\]\s]+)", re.IGNORECASE)

@@ -121,7 +121,8 @@ def _work(job: LayerJob) -> configure.Work:
 def _fold(job: LayerJob, upper: Path, tree: Path) -> rules.FinishReport:
     """Settle ids and caches on what is new, fold it, then apply the tree rules to the whole."""
     users.settle_ids(upper, tree, job.identities)
-    pyc.normalise(upper)
+    if (upper / "usr").is_dir():
+        pyc.normalise(upper / "usr")
     overlay.fold(upper, tree, skip=frozenset({"var"}))
     shutil.rmtree(tree / "var")
     (tree / "var").mkdir(mode=0o755)

@@ -8,10 +8,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from apt_ostree import aptroot, fetch, pkgdb, preflight, resolve, sysroot, transaction
+from apt_ostree import aptroot, commits, fetch, pkgdb, preflight, resolve, transaction
 from apt_ostree.errors import AptOstreeError, ResolveError, ToolError
 from apt_ostree.layer import LayerJob, layer, state_digest
-from apt_ostree.model import Resolution, Result
+from apt_ostree.model import Commit, Resolution, Result
 from apt_ostree.ops import install
 from apt_ostree.paths import Store
 from apt_ostree.planning import Context, resolve_on_base
@@ -57,7 +57,7 @@ def run(context: Context, request: Request) -> Result:
             resolution=resolution,
             digest=state_digest(base.checksum, resolution),
             native=root.native,
-            identities=users.no_identities(),
+            identities=users.Identities(),
             branch=request.branch,
             script_timeout=context.options.script_timeout or None,
             command=context.options.command,
@@ -74,13 +74,13 @@ def run(context: Context, request: Request) -> Result:
         )
 
 
-def _base(request: Request) -> sysroot.Commit:
+def _base(request: Request) -> Commit:
     if not (request.repo / "objects").is_dir():
         raise AptOstreeError(
             f"there is no ostree repo at '{request.repo}'", hint=f"ostree init --repo={request.repo} --mode=bare"
         )
     try:
-        return sysroot.load_commit(request.repo, ostree.rev_parse(request.repo, request.ref))
+        return commits.load(request.repo, ostree.rev_parse(request.repo, request.ref)).commit
     except ToolError as error:
         raise AptOstreeError(
             f"there is no ref '{request.ref}' in '{request.repo}'",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from apt_ostree import sysroot, transaction
+from apt_ostree import commits, transaction
 from apt_ostree.errors import AptOstreeError, ToolError, UsageError
 from apt_ostree.model import Commit, Result, TransactionKind
 from apt_ostree.ops import install
@@ -31,7 +31,7 @@ def run(context: Context, request: Request) -> Result:
 def _change(situation: Situation, request: Request) -> Change:
     repo = situation.context.paths.repo
     checksum = find(situation, request.revision)
-    commit = sysroot.load_commit(repo, checksum)
+    commit = commits.load(repo, checksum).commit
     edits = bool(request.install or request.uninstall)
     deployed = next((d for d in situation.system.deployments if d.checksum == checksum), None)
     if commit.layer is not None and deployed is None:
@@ -84,9 +84,10 @@ def find(situation: Situation, revision: str) -> str:
         except ToolError:
             pass
     if not (equals and kind == "revision"):
-        for commit in sysroot.history(situation.context.paths.repo, situation.base.checksum, situation.origin.refspec):
-            if commit.version == name:
-                return commit.checksum
+        for start in filter(None, (_tip(situation), situation.base.checksum)):
+            for commit in commits.ancestry(situation.context.paths.repo, start):
+                if commit.version == name:
+                    return commit.checksum
     raise AptOstreeError(
         f"there is no commit '{revision}' in the repo",
         hint=f"see what there is: ostree log --repo={situation.context.paths.repo} {situation.origin.refspec}",

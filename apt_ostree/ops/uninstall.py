@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from apt_ostree import transaction
 from apt_ostree.errors import ResolveError, UsageError
-from apt_ostree.model import Result, TransactionKind
+from apt_ostree.model import Origin, Result, TransactionKind
 from apt_ostree.ops import install
 from apt_ostree.planning import Change, Context, Situation
 
@@ -39,7 +39,7 @@ def _change(situation: Situation, packages: tuple[str, ...]) -> Change:
     return Change(kind=TransactionKind.PKG_CHANGE, origin=origin, base=situation.base, unchanged=unchanged)
 
 
-def _removable(situation: Situation, packages: tuple[str, ...]) -> tuple[install.Origin, str]:
+def _removable(situation: Situation, packages: tuple[str, ...]) -> tuple[Origin, str]:
     origin = situation.origin
     for package in packages:
         try:

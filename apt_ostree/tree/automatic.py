@@ -15,10 +15,7 @@ def mark(tree: Path, native: str, packages: Iterable[Package]) -> None:
     """
     path = tree / "usr/lib/sysimage/apt/extended_states"
     text = path.read_text() if path.is_file() else ""
-    stanzas = [
-        f"Package: {package.name}\nArchitecture: {native if package.arch == 'all' else package.arch}\nAuto-Installed: 1\n"
-        for package in packages
-    ]
+    stanzas = [_stanza(package.name, native if package.arch == "all" else package.arch) for package in packages]
     if not stanzas:
         return
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -26,3 +23,7 @@ def mark(tree: Path, native: str, packages: Iterable[Package]) -> None:
     fresh.write_text("\n".join([*([text.rstrip("\n") + "\n"] if text else []), *stanzas]) + "\n")
     fresh.chmod(0o644)
     fresh.replace(path)  # a new file: the old one is a link into the repo
+
+
+def _stanza(name: str, arch: str) -> str:
+    return f"Package: {name}\nArchitecture: {arch}\nAuto-Installed: 1\n"
