@@ -1,0 +1,183 @@
+"""Real Debian, fetched once: composed bases and downloaded packages under $APT_OSTREE_TEST_CACHE.
+
+A base is keyed by its treefile and by the code that composes; it is composed anew after a week, since a base
+much older than the archive can no longer be layered upon. Everything appears by one rename.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import os
+import shutil
+import sys
+import tempfile
+import time
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from tests.support.process import CHECKOUT, run
+from tests.support.sysroots import Base, Sysroot, remove
+
+PACKAGE = CHECKOUT / "apt_ostree"
+TREEFILES = PACKAGE / "data/treefiles"
+COMPOSERS = ("treefile.py", "compose.py", "ops/compose_tree.py", "tools/mmdebstrap.py", "tree/**/*.py")
+WEEK = 7 * 24 * 3600.0
+
+# What a machine must have in its tree to run apt-ostree from the checkout: Debian's own Python and libraries.
+HOST_PACKAGES = ("python3", "python3-typer", "python3-rich", "python3-debian", "python3-sh", "bubblewrap")
+
+
+def root() -> Path:
+    """The cache directory; tests work in it too, so that hard links into it are possible."""
+    path = Path(os.environ.get("APT_OSTREE_TEST_CACHE") or "/var/cache/apt-ostree-tests")
+    path.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+@contextlib.contextmanager
+def workspace() -> Iterator[Path]:
+    """A directory for one test session, gone afterwards; those of sessions that were killed go too."""
+    area = root() / "sessions"
+    area.mkdir(exist_ok=True)
+    for left in area.iterdir():
+        with _locked(left.with_suffix(".lock") if left.suffix != ".lock" else left, wait=False) as mine:
+            if mine and left.suffix != ".lock":
+                _remove_all(left)
+                left.with_suffix(".lock").unlink(missing_ok=True)
+    path = Path(tempfile.mkdtemp(dir=area))
+    with _locked(path.with_suffix(".lock")):
+        try:
+            yield path
+        finally:
+            _remove_all(path)
+            path.with_suffix(".lock").unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _locked(path: Path, *, wait: bool = True) -> Iterator[bool]:
+    with path.open("a") as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except BlockingIOError:
+            yield False
+            return
+        yield True
+
+
+def _remove_all(path: Path) -> None:
+    for entry in path.iterdir() if path.is_dir() else ():
+        if (entry / "ostree").is_dir():
+            remove(entry)
+    run(["rm", "-rf", "--one-file-system", path])
+
+
+def base(name: str = "debian-13-minimal", *, extra: Sequence[str] = ()) -> Base:
+    """The composed base of an example treefile, with `extra` packages; composed when it is not here yet.
+
+    A cold compose takes about as long as mmdebstrap does (a minute); only one of several sessions does it.
+    """
+    treefile = tomllib.loads((TREEFILES / f"{name}.toml").read_text())
+    treefile["packages"] = sorted({*treefile.get("packages", ()), *extra})
+    text = to_toml(treefile)
+    key = _key(text)
+    with _locked(root() / "compose.lock"):
+        home = root() / "bases" / f"{name}-{key}"
+        if not _fresh(home):
+            _compose(home, text)
+            _prune(name)
+    os.utime(home / "used")
+    return Base(repo=home / "repo", ref=treefile["ref"], checksum=(home / "checksum").read_text())
+
+
+def _key(treefile: str) -> str:
+    total = hashlib.sha256(treefile.encode())
+    for pattern in COMPOSERS:
+        for path in sorted(PACKAGE.glob(pattern)):
+            total.update(path.relative_to(PACKAGE).as_posix().encode() + b"\0" + path.read_bytes())
+    return total.hexdigest()[:16]
+
+
+def _fresh(home: Path) -> bool:
+    try:
+        return time.time() - (home / "checksum").stat().st_mtime < WEEK
+    except FileNotFoundError:
+        return False
+
+
+def _compose(home: Path, text: str) -> None:
+    home.parent.mkdir(exist_ok=True)
+    partial = Path(tempfile.mkdtemp(dir=home.parent, prefix=".partial-"))
+    try:
+        treefile, repo = partial / "treefile.toml", partial / "repo"
+        treefile.write_text(text)
+        run(["ostree", "init", "--mode=bare", f"--repo={repo}"])
+        argv = [sys.executable, "-m", "apt_ostree", "compose", "tree", treefile, "--repo", repo]
+        run(argv, env={"PYTHONPATH": str(CHECKOUT)})
+        ref = tomllib.loads(text)["ref"]
+        (partial / "checksum").write_text(run(["ostree", "rev-parse", f"--repo={repo}", ref]).stdout.strip())
+        (partial / "used").touch()
+        shutil.rmtree(home, ignore_errors=True)
+        partial.rename(home)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def discard(base: Base) -> None:
+    """Forget a cached base: a test broke an object that is linked into it."""
+    (base.repo.parent / "checksum").unlink(missing_ok=True)
+
+
+def _prune(name: str, keep: int = 4) -> None:
+    """Keep the bases used last; a running session has touched its own."""
+    homes = sorted((root() / "bases").glob(f"{name}-*"), key=lambda home: (home / "used").stat().st_mtime)
+    for home in homes[:-keep]:
+        shutil.rmtree(home, ignore_errors=True)
+
+
+def to_toml(table: Mapping[str, Any]) -> str:
+    """TOML of strings, numbers, booleans, lists of those, and tables (as much as a treefile has)."""
+    plain = [f"{key} = {_value(value)}\n" for key, value in table.items() if not isinstance(value, Mapping)]
+    return "".join(plain) + "".join(
+        f"\n[{key}]\n{to_toml(value)}" for key, value in table.items() if isinstance(value, Mapping)
+    )
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, str):
+        return '"' + value.translate({ord('"'): '\\"', ord("\\"): "\\\\", ord("\n"): "\\n"}) + '"'
+    if isinstance(value, list):
+        return "[" + ", ".join(map(_value, value)) + "]"
+    return str(value)
+
+
+def seed(sysroot: Sysroot) -> None:
+    """Give a sysroot the real packages and package lists that earlier tests fetched."""
+    for path in (root() / "debs").glob("*.deb"):
+        (sysroot.store / "debs").mkdir(mode=0o700, parents=True, exist_ok=True)
+        (sysroot.store / "debs" / path.name).hardlink_to(path)
+    if (root() / "lists").is_dir():
+        sysroot.store.mkdir(parents=True, exist_ok=True)
+        with _locked(root() / "lists.lock"):
+            shutil.copytree(root() / "lists", sysroot.store / "apt")
+
+
+def harvest(sysroot: Sysroot) -> None:
+    """Keep the real packages and lists a sysroot fetched for the next test. Only for sysroots with Debian's sources."""
+    store = root() / "debs"
+    store.mkdir(exist_ok=True)
+    for path in (sysroot.store / "debs").glob("*.deb"):
+        with contextlib.suppress(FileExistsError):
+            (store / path.name).hardlink_to(path)
+    if (sysroot.store / "apt/state/refreshed").is_file():
+        fresh = Path(tempfile.mkdtemp(dir=root(), prefix=".lists-")) / "apt"
+        shutil.copytree(sysroot.store / "apt", fresh)
+        with _locked(root() / "lists.lock"):
+            shutil.rmtree(root() / "lists", ignore_errors=True)
+            fresh.rename(root() / "lists")
+        fresh.parent.rmdir()
