@@ -298,3 +298,34 @@ class TransactionOwner:
     command: str
     phase: str
     since: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StatusReport:
+    """What `status` tells. `changes` are those of the next boot against the booted deployment."""
+
+    deployments: tuple[Deployment, ...] = ()
+    transaction: TransactionOwner | None = None
+    changes: tuple[PackageChange, ...] = ()
+    last_failure: str = ""  # why the last staged deployment was not finalised
+    problems: tuple[str, ...] = ()  # what could not be read
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PackageList:
+    """What `db list` tells of one revision."""
+
+    revision: str
+    checksum: str
+    packages: tuple[Package, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PackageDiff:
+    """What `db diff` tells. The names are what the user called the two sides."""
+
+    from_name: str
+    from_checksum: str
+    to_name: str
+    to_checksum: str
+    changes: tuple[PackageChange, ...] = ()

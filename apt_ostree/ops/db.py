@@ -1,0 +1,119 @@
+"""db list and db diff: packages of commits, whether deployed or not."""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Sequence
+from pathlib import Path
+
+from apt_ostree import host, pkgdb, sysroot
+from apt_ostree.errors import AptOstreeError, ToolError, UsageError
+from apt_ostree.model import Deployment, PackageDiff, PackageList
+from apt_ostree.paths import Paths
+from apt_ostree.tools import ostree
+
+
+def db_list(
+    paths: Paths, revisions: Sequence[str] = (), patterns: Sequence[str] = (), *, repo: Path | None = None
+) -> tuple[PackageList, ...]:
+    """Packages of each revision whose names match one of the shell patterns (all, when there are none).
+
+    Without a revision: of the booted deployment, else of the one that boots next. `repo`: a bare repo instead of the
+    sysroot's. Raises AptOstreeError.
+    """
+    system = _system(paths, repo)
+    place = repo or paths.repo
+    found = []
+    for revision in revisions or (_first(system),):
+        checksum = resolve(place, system, revision)
+        kept = tuple(p for p in pkgdb.packages(place, checksum) if _matches(p.name, patterns))
+        found.append(PackageList(revision=revision, checksum=checksum, packages=kept))
+    return tuple(found)
+
+
+def db_diff(paths: Paths, from_name: str = "", to_name: str = "", *, repo: Path | None = None) -> PackageDiff:
+    """What changed between two revisions.
+
+    One name: booted against it. None: booted against what boots next, or the rollback against booted; offline, the
+    second deployment against the first. Raises AptOstreeError.
+    """
+    system = _system(paths, repo)
+    if from_name and not to_name:
+        from_name, to_name = _first(system), from_name
+    if not from_name:
+        from_name, to_name = _sides(system)
+    place = repo or paths.repo
+    before, after = resolve(place, system, from_name), resolve(place, system, to_name)
+    changes = pkgdb.diff(pkgdb.packages(place, before), pkgdb.packages(place, after))
+    return PackageDiff(from_name=from_name, from_checksum=before, to_name=to_name, to_checksum=after, changes=changes)
+
+
+def resolve(repo: Path, system: sysroot.Sysroot | None, revision: str) -> str:
+    """Checksum of a revision: `booted`, `pending`, `rollback`, an index of `status`, a version, a ref or a checksum.
+
+    Raises AptOstreeError (code `no-revision`) when there is none of that name.
+    """
+    deployments = system.deployments if system else ()
+    if deployment := _deployment(deployments, revision):
+        return deployment.checksum
+    try:
+        return ostree.rev_parse(repo, revision)
+    except ToolError as error:
+        version = next((d for d in deployments if d.commit.version == revision), None)
+        if version is not None:
+            return version.checksum
+        raise AptOstreeError(
+            f"there is no revision '{revision}' in {repo}",
+            details=error.details,
+            hint=f"see what there is: apt-ostree status, or ostree refs --repo={repo}",
+            code="no-revision",
+        ) from error
+
+
+def _deployment(deployments: Sequence[Deployment], name: str) -> Deployment | None:
+    """A deployment by what status calls it; refs and checksums are left to ostree."""
+    if name in ("booted", "pending", "rollback"):
+        found = next((d for d in deployments if getattr(d, name)), None)
+        if found is None:
+            raise AptOstreeError(
+                f"there is no {name} deployment", hint="see what there is: apt-ostree status", code="no-revision"
+            )
+        return found
+    if name.isdecimal() and len(name) < 4:  # a longer number may be the beginning of a checksum
+        return next((d for d in deployments if d.index == int(name)), None)
+    return None
+
+
+def _system(paths: Paths, repo: Path | None) -> sysroot.Sysroot | None:
+    if repo is not None:
+        return None
+    host.require_ostree(paths)
+    return sysroot.load(paths)
+
+
+def _first(system: sysroot.Sysroot | None) -> str:
+    if system is None:
+        raise UsageError("with a repo, revisions must be named", hint="ostree refs --repo=REPO")
+    if system.booted is None and not system.deployments:
+        raise AptOstreeError("there is no deployment", hint="name a revision", code="no-revision")
+    return "booted" if system.booted else "0"
+
+
+def _sides(system: sysroot.Sysroot | None) -> tuple[str, str]:
+    deployments = system.deployments if system else ()
+    if any(d.pending for d in deployments):
+        return "booted", "pending"
+    if any(d.rollback for d in deployments):
+        return "rollback", "booted"
+    if len(deployments) > 1 and not any(d.booted for d in deployments):
+        return "1", "0"
+    _first(system)
+    raise AptOstreeError(
+        "there are no two deployments to compare",
+        hint="name two revisions: apt-ostree db diff FROM TO",
+        code="no-revision",
+    )
+
+
+def _matches(name: str, patterns: Sequence[str]) -> bool:
+    return not patterns or any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)

@@ -1,0 +1,119 @@
+"""doctor: everything that must be right before a transaction can go well, looked at without changing it."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from apt_ostree import host, lock, pkgdb, preflight, run, sysroot
+from apt_ostree.errors import ToolMissingError
+from apt_ostree.host import failed, ok, warning
+from apt_ostree.model import Probe
+from apt_ostree.paths import Paths
+from apt_ostree.tools import ostree
+
+_VERSION = re.compile(r"\d+(?:\.\d+)+")
+_ROOM = 512 * 1024 * 1024  # bytes; less than this and a bigger package will not go in
+_BOOT_ROOM = 128 * 1024 * 1024  # bytes; a kernel and its initramfs
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tool:
+    """A program we run: the oldest version that will do, and what needs it when not everything does."""
+
+    program: str
+    minimum: str
+    only_for: str = ""
+
+
+TOOLS = (
+    Tool(program="ostree", minimum="2022.7"),
+    Tool(program="apt-get", minimum="2.6"),
+    Tool(program="dpkg", minimum="1.21"),
+    Tool(program="bwrap", minimum="0.8"),
+    Tool(program="mount", minimum="2.38"),
+    Tool(program="mmdebstrap", minimum="1.3", only_for="compose tree"),
+)
+
+
+def probes(paths: Paths) -> tuple[Probe, ...]:
+    """Detection, tools, space, boot entries and leftovers, in the order people should read them."""
+    found = [*host.detect(paths), *(tool_probe(tool) for tool in TOOLS)]
+    if paths.repo.is_dir():
+        found += [*_space(paths), _filesystem(paths), _composefs(paths), _finalised(paths), _leftovers(paths)]
+        found += host.check_boot(paths)
+    return tuple(found)
+
+
+def tool_probe(tool: Tool) -> Probe:
+    """Whether a program is there and new enough."""
+    name = f"tool {tool.program}"
+    try:
+        done = run.capture([tool.program, "--version"], check=False)
+    except ToolMissingError as error:
+        if tool.only_for:
+            return warning(name, f"not installed; only '{tool.only_for}' needs it", error.hint)
+        return failed(name, error.message, error.hint)
+    match = _VERSION.search(done.stdout)
+    if match is None:
+        return warning(name, "it does not say its version")
+    if pkgdb.compare(match[0], tool.minimum) < 0:
+        return failed(name, f"{match[0]} is too old, {tool.minimum} is needed", run.missing(tool.program).hint)
+    return ok(name, match[0])
+
+
+def _space(paths: Paths) -> list[Probe]:
+    found = []
+    for name, path, wanted in (("repo space", paths.repo, _ROOM), ("boot space", paths.boot, _BOOT_ROOM)):
+        if not path.is_dir():
+            continue
+        free = preflight.free_bytes(path)
+        text = f"{preflight.megabytes(free)} free at {path}"
+        low = warning(name, f"{text}; {preflight.megabytes(wanted)} are wise", "sudo apt-ostree cleanup --rollback")
+        found.append(ok(name, text) if free >= wanted else low)
+    return found
+
+
+def _filesystem(paths: Paths) -> Probe:
+    """Layering needs an overlay on the repo's file system: that needs xattrs and d_type (overlayfs.rst)."""
+    kind = filesystem(paths.repo, Path("/proc/self/mountinfo").read_text(errors="replace"))
+    if kind in ("vfat", "exfat", "msdos", "nfs", "nfs4", "overlay", "fuseblk"):
+        return warning("repo file system", f"{kind} cannot hold the upper layer of an overlay")
+    return ok("repo file system", kind)
+
+
+def filesystem(path: Path, mountinfo: str) -> str:
+    """Type of the file system `path` is on, by proc_pid_mountinfo(5): the longest mount point, the last mount on it."""
+    best, kind = -1, "unknown"
+    real = os.path.realpath(path)
+    for line in mountinfo.splitlines():
+        fields, _, tail = line.partition(" - ")
+        mount_point = re.sub(r"\\([0-7]{3})", lambda octal: chr(int(octal[1], 8)), fields.split()[4])
+        inside = real == mount_point or real.startswith(mount_point.rstrip("/") + "/")
+        if inside and len(mount_point) >= best:
+            best, kind = len(mount_point), tail.split()[0]
+    return kind
+
+
+def _composefs(paths: Paths) -> Probe:
+    value = ostree.config_get(paths.repo, "ex-integrity.composefs") or "not configured"
+    return ok("composefs", value)
+
+
+def _finalised(paths: Paths) -> Probe:
+    if why := sysroot.last_failure(paths):
+        return failed("last staged deployment", f"it was not finalised: {why}", "stage it again: apt-ostree deploy")
+    return ok("last staged deployment", "no failure is on record")
+
+
+def _leftovers(paths: Paths) -> Probe:
+    name = "work directories"
+    try:
+        left = sorted(entry.name for entry in paths.store.work.iterdir()) if paths.store.work.is_dir() else []
+    except PermissionError:
+        return warning(name, "only root can look", "sudo apt-ostree doctor")
+    if left and lock.owner(paths.store) is None:
+        return warning(name, f"{len(left)} left over of runs that died", "sudo apt-ostree cleanup")
+    return ok(name, "in use" if left else "none left over")
