@@ -14,7 +14,7 @@ import typer
 from apt_ostree import __version__
 from apt_ostree.cli import argv as words
 from apt_ostree.cli import compose, db, deploy, doctor, install, schema, status, upkeep
-from apt_ostree.cli.common import expose
+from apt_ostree.cli.common import expose, one_of
 from apt_ostree.cli.help import Verbs
 from apt_ostree.cli.options import COLORS, PROGRESS, Settings
 from apt_ostree.cli.pages import HELP_NAMES, PROGRAM
@@ -42,9 +42,8 @@ def main(ctx: typer.Context, **given: Any) -> None:
     if settings.version:
         typer.echo(f"{PROGRAM} {__version__}")
         raise typer.Exit(0)
-    for option, value, allowed in (("--color", settings.color, COLORS), ("--progress", settings.progress, PROGRESS)):
-        if value not in allowed.split("|"):
-            raise UsageError(f"{option} is one of {allowed.replace('|', ', ')}, not '{value}'", hint=f"{option}=auto")
+    one_of("--color", settings.color, COLORS)
+    one_of("--progress", settings.progress, PROGRESS)
     ctx.obj = settings
     if ctx.invoked_subcommand is None:
         raise UsageError("what is to be done? A command is missing", hint=f"{PROGRAM} --help")

@@ -18,6 +18,7 @@ from apt_ostree.errors import EXIT_UNCHANGED, UsageError
 from apt_ostree.model import DiffKind, Plan, Result
 
 if TYPE_CHECKING:
+    from apt_ostree.paths import Paths
     from apt_ostree.transaction import Context
 
 SCRIPT_TIMEOUT = 600.0  # seconds
@@ -85,6 +86,20 @@ def seconds(option: str, text: str | None) -> float | None:
     return value
 
 
+def one_of(option: str, value: str, allowed: str) -> None:
+    """Raises UsageError when `value` is none of the words in `allowed`, separated by `|`."""
+    words = allowed.split("|")
+    if value not in words:
+        raise UsageError(f"{option} is one of {', '.join(words)}, not '{value}'", hint=f"{option}={words[0]}")
+
+
+def paths_of(settings: Settings) -> Paths:
+    """Paths of the system the command is about."""
+    from apt_ostree.paths import Paths
+
+    return Paths(absolute(settings.sysroot))
+
+
 def absolute(path: str) -> Path:
     """A path of the command line, independent of the working directory; symbolic links stay as they are."""
     return Path(path).absolute()
@@ -97,30 +112,36 @@ def change(settings: Settings, options: Any, work: Callable[[Context], Result]) 
     """
     from apt_ostree.cli import screen
     from apt_ostree.ops import reboot
-    from apt_ostree.paths import Paths
 
-    paths, wants_reboot = Paths(absolute(settings.sysroot)), getattr(options, "reboot", False)
+    paths, wants_reboot = paths_of(settings), getattr(options, "reboot", False)
     if wants_reboot:
         reboot.check(paths)  # before the work, not after it
     with screen.reporting(settings, json=options.json) as reporter:
         result = work(context(settings, options, reporter))
-    screen.show_result(settings, result, json=options.json)
+    show(settings, options, result)
     if wants_reboot and result.changed and result.reboot_needed:
         reboot.run(paths)
     unchanged = not (result.changed or result.would_change)
     return EXIT_UNCHANGED if unchanged and getattr(options, "unchanged_exit_77", False) else 0
 
 
+def show(settings: Settings, options: Any, answer: Any) -> int:
+    """Show the answer of a verb on standard output and return 0."""
+    from apt_ostree.cli import screen
+
+    screen.show(settings, options, answer)
+    return 0
+
+
 def context(settings: Settings, options: Any, reporter: Any) -> Context:
     """The context of a transaction, from what was typed. Raises UsageError for values that make no sense."""
     from apt_ostree import transaction
-    from apt_ostree.paths import Paths
 
     def given(name: str, neutral: Any) -> Any:
         return getattr(options, name, neutral)
 
     return transaction.Context(
-        paths=Paths(absolute(settings.sysroot)),
+        paths=paths_of(settings),
         reporter=reporter,
         options=transaction.Options(
             dry_run=given("dry_run", False),

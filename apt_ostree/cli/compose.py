@@ -40,6 +40,26 @@ def install(settings: Settings, options: InstallOptions) -> int:
     return change(settings, options, lambda context: op.run(context, request))
 
 
+@dataclass(frozen=True, kw_only=True)
+class TreeOptions(Json, DryRun, Wait, Repo):
+    treefile: Annotated[
+        str, typer.Argument(metavar="TREEFILE", help="What the tree is made of; examples come with the program.")
+    ]
+
+
+def tree(settings: Settings, options: TreeOptions) -> int:
+    """Make a base commit from a treefile.
+
+    Lets mmdebstrap make a tree of Debian packages, brings it into the form an image needs, and commits it to the
+    branch the treefile names. The treefile is TOML with the keys suite, ref, packages, mirrors, components,
+    architecture, variant, recommends and version.
+    """
+    from apt_ostree.ops import compose_tree as op
+
+    request = op.Request(treefile=absolute(options.treefile), repo=absolute(options.repo))
+    return change(settings, options, lambda context: op.run(context, request))
+
+
 def register(app: typer.Typer) -> None:
     compose = group(
         app,
@@ -54,6 +74,16 @@ def register(app: typer.Typer) -> None:
         "install",
         InstallOptions,
         examples="""
-        apt-ostree compose install --repo repo --ref debian/13 --branch lab htop
+        apt-ostree compose install --repo repo --ref debian/13/x86_64/minimal --branch lab htop
         """,
     )(install)
+    verb(
+        compose,
+        "tree",
+        TreeOptions,
+        examples="""
+        ostree init --repo=repo --mode=bare
+        apt-ostree compose tree debian-13-minimal.toml --repo repo
+        apt-ostree compose tree debian-13-minimal.toml --repo repo --dry-run
+        """,
+    )(tree)

@@ -1,7 +1,105 @@
+"""`apt-ostree db`: packages of commits."""
+
 from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Annotated, Optional
 
 import typer
 
+from apt_ostree.cli import dynamic
+from apt_ostree.cli.common import absolute, group, one_of, paths_of, show, verb
+from apt_ostree.cli.options import Json, Settings
+
+FORMATS = "block|json"
+REVISION = "'booted', 'pending', 'rollback', an index of status, a version, a ref or a checksum"
+
+
+@dataclass(frozen=True, kw_only=True)
+class AnyRepo:
+    repo: Annotated[
+        str, typer.Option("--repo", metavar="DIR", help="Look into this repository, not into the system's.")
+    ] = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ListOptions(AnyRepo, Json):
+    match: Annotated[
+        list[str],
+        typer.Option(
+            "--match", metavar="PATTERN", help="Only packages whose name fits a shell pattern. May be repeated."
+        ),
+    ] = field(default_factory=list)
+    revisions: Annotated[
+        Optional[list[str]],  # noqa: UP045 (click 8.1 takes no default but None for any number of arguments)
+        typer.Argument(
+            metavar="REVISION",
+            autocompletion=dynamic.revisions,
+            help=f"{REVISION[0].upper()}{REVISION[1:]}. Without one: the booted or first deployment.",
+        ),
+    ] = None
+
+
+def db_list(settings: Settings, options: ListOptions) -> int:
+    """List the packages of a commit.
+
+    Works for deployments and for every commit in the repository that lists its packages.
+    """
+    from apt_ostree.ops import db as op
+
+    repo = absolute(options.repo) if options.repo else None
+    found = op.db_list(paths_of(settings), options.revisions or (), options.match, repo=repo)
+    return show(settings, options, found)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DiffOptions(AnyRepo, Json):
+    format: Annotated[
+        str,
+        typer.Option("--format", metavar=FORMATS, help="A table, or the JSON that 'rpm-ostree db diff' writes."),
+    ] = "block"
+    older: Annotated[
+        str, typer.Argument(metavar="FROM", autocompletion=dynamic.revisions, help=f"A revision: {REVISION}.")
+    ] = ""
+    newer: Annotated[
+        str, typer.Argument(metavar="TO", autocompletion=dynamic.revisions, help="The revision to compare with.")
+    ] = ""
+
+
+def db_diff(settings: Settings, options: DiffOptions) -> int:
+    """Compare the packages of two commits.
+
+    With one revision, the booted deployment is compared with it. With none, the booted deployment with the one that
+    boots next, or else the rollback deployment with the booted one; of a system that is not running, the second
+    deployment with the first.
+    """
+    from apt_ostree.ops import db as op
+
+    one_of("--format", options.format, FORMATS)
+    repo = absolute(options.repo) if options.repo else None
+    found = op.db_diff(paths_of(settings), options.older, options.newer, repo=repo)
+    return show(settings, options, found)
+
 
 def register(app: typer.Typer) -> None:
-    return None
+    db = group(app, "db", """Look at the packages of commits.""")
+    verb(
+        db,
+        "list",
+        ListOptions,
+        examples="""
+        apt-ostree db list
+        apt-ostree db list pending --match 'lib*'
+        apt-ostree db list --repo repo debian/13/x86_64/minimal
+        """,
+    )(db_list)
+    verb(
+        db,
+        "diff",
+        DiffOptions,
+        examples="""
+        apt-ostree db diff
+        apt-ostree db diff rollback booted
+        apt-ostree db diff --format json 1 0
+        """,
+    )(db_diff)

@@ -1,6 +1,7 @@
 """Stand-in."""
 
 from __future__ import annotations
+
 import sys
 
 

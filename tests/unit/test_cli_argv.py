@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from apt_ostree.cli import app, pages
 from apt_ostree.cli.argv import normalize, wants_json
 from apt_ostree.errors import UsageError
 
@@ -43,3 +44,10 @@ def test_a_global_option_without_its_value() -> None:
 def test_json_counts_only_before_the_double_dash() -> None:
     assert wants_json(["install", "--json"])
     assert not wants_json(["install", "--", "--json"])
+
+
+def test_short_options_have_no_values() -> None:
+    """`normalize` takes the global letters out of a cluster, so the rest of one must never be a value."""
+    for page in pages.pages(app.command()):
+        for entry in page.options:
+            assert not entry.metavar or all(name.startswith("--") for name in entry.names)
