@@ -58,3 +58,8 @@ def deb_control_tar(path: Path) -> bytes:
     """The control archive of a .deb as a tar (`dpkg-deb --ctrl-tarfile`)."""
     with run.reading(["dpkg-deb", "--ctrl-tarfile", path]) as stream:
         return stream.read()
+
+
+def architecture() -> str:
+    """`dpkg --print-architecture`: the machine's own. Raises ToolError, ToolMissingError."""
+    return run.capture(["dpkg", "--print-architecture"]).stdout.strip()

@@ -7,8 +7,13 @@ from collections.abc import Callable, Sequence
 from apt_ostree import run
 
 
-def build(prefix: Sequence[str], version: str, target: str, on_line: Callable[[str], None]) -> None:
-    """`dracut` for a kernel of the tree: for any machine, reproducible, with ostree's module. Raises ToolError."""
+def build(
+    prefix: Sequence[str], version: str, target: str, on_line: Callable[[str], None], *, compress: str = ""
+) -> None:
+    """`dracut` for a kernel of the tree: for any machine, reproducible, with ostree's module. Raises ToolError.
+
+    `compress` is the compressor's command line, empty for dracut's own choice.
+    """
     argv = [
         *prefix,
         "dracut",
@@ -17,6 +22,7 @@ def build(prefix: Sequence[str], version: str, target: str, on_line: Callable[[s
         "--reproducible",
         *("--add", "ostree"),
         *("--tmpdir", "/tmp"),  # noqa: S108  a path inside the sandbox
+        *(["--compress", compress] if compress else []),
         *("--kver", version),
         target,
     ]

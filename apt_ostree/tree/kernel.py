@@ -75,11 +75,18 @@ def make_initramfs(root: Path, version: str, sandbox: Sequence[str], on_line: Ca
     if not fsops.exists(root / _GRUB):
         fsops.write(root, _GRUB, _GRUB_TEXT)
     rel = f"{MODULES}/{version}/initramfs.img"
-    dracut.build(sandbox, version, f"/{rel}", on_line)
+    dracut.build(sandbox, version, f"/{rel}", on_line, compress=_compressor(root, version))
     if not fsops.is_file(root / rel):
         raise AptOstreeError("dracut made no initramfs", code="initramfs")
     (root / rel).chmod(0o644)
     _check(dracut.contents(sandbox, f"/{rel}"))
+
+
+def _compressor(root: Path, version: str) -> str:
+    """zstd at a low level where tree and kernel have it: a third of gzip's time, and smaller; else dracut's choice."""
+    config = fsops.read(root / MODULES / version / "config")
+    able = "CONFIG_RD_ZSTD=y" in config and fsops.is_file(root / "usr/bin/zstd")
+    return "zstd -q -5 -T0" if able else ""
 
 
 def _check(listing: str) -> None:

@@ -5,7 +5,7 @@ Layering and composing both end here, so a package lands in the same places eith
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -38,20 +38,27 @@ class FinishReport:
     warnings: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Initramfs:
-    """How to build the initramfs of a new tree: where to run dracut, and who hears what it says."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arranged:
+    """A tree that has everything in its place but /etc, which programs of the tree still need."""
 
-    sandbox: Sequence[str]
-    on_line: Callable[[str], None]
+    users: Mapping[str, int]
+    groups: Mapping[str, int]
+    kernel: str
+    dropped: tuple[str, ...]
 
 
-def finish(job: FinishJob, initramfs: Initramfs | None = None) -> FinishReport:
+def finish(job: FinishJob) -> FinishReport:
     """Apply every rule; afterwards `job.root` is ready for `ostree commit`.
 
     Raises AptOstreeError naming path and package: `refused-path`, `refused-tree`, `unsafe-tree`, `id-drift`,
-    `kernel`, `initramfs`, `lint`.
+    `kernel`, `lint`.
     """
+    return seal(job, arrange(job))
+
+
+def arrange(job: FinishJob) -> Arranged:
+    """All rules up to the move of /etc; between this and `seal` an initramfs can be built in the tree."""
     root = job.root
     layout.check(root, dpkgdb.owners(root))
     if job.compose:
@@ -64,19 +71,23 @@ def finish(job: FinishJob, initramfs: Initramfs | None = None) -> FinishReport:
     layout.homes(root)
     found_users, found_groups = users.apply(root)
     dropped += _var(job)
-    if job.compose and version and initramfs:
-        kernel.make_initramfs(root, version, initramfs.sandbox, initramfs.on_line)
+    return Arranged(users=found_users, groups=found_groups, kernel=version, dropped=tuple(sorted(dropped)))
+
+
+def seal(job: FinishJob, arranged: Arranged) -> FinishReport:
+    """/etc goes to /usr/etc, what the boot fills is emptied, and the tree gets its last look."""
+    root = job.root
     etc.apply(root)
     layout.empty_runtime(root)
     fsops.make_dir(root, "var")
     fsops.empty(root / "var")
     lint.check(root)
     return FinishReport(
-        users=found_users,
-        groups=found_groups,
-        kernel=version,
-        dropped=tuple(sorted(dropped)),
-        warnings=_warnings(job, version),
+        users=arranged.users,
+        groups=arranged.groups,
+        kernel=arranged.kernel,
+        dropped=arranged.dropped,
+        warnings=_warnings(job, arranged.kernel),
     )
 
 
