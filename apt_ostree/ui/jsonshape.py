@@ -1,0 +1,168 @@
+"""The JSON that scripts read: shapes as TypedDicts, and model -> JSON. Keys and types are those of status.md."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import Any, NotRequired, TypedDict
+
+from apt_ostree.model import Commit, Deployment, Origin, Package, PackageChange
+
+PackageTuple = tuple[str, str, int, str, str, str]  # name_version_arch, name, epoch, version, revision, arch
+
+# kebab-case keys need the functional form of TypedDict
+DeploymentJson = TypedDict(
+    "DeploymentJson",
+    {
+        "id": str,
+        "osname": str,
+        "checksum": str,
+        "serial": int,
+        "booted": bool,
+        "staged": bool,
+        "pinned": bool,
+        "unlocked": str,
+        "regenerate-initramfs": bool,
+        "timestamp": int,
+        "base-commit-meta": dict[str, Any],
+        "requested-packages": list[str],
+        "requested-local-packages": list[str],
+        "requested-base-removals": list[str],
+        "requested-base-local-replacements": list[str],
+        "packages": list[str],
+        "base-removals": list[PackageTuple],
+        "base-local-replacements": list[tuple[PackageTuple, PackageTuple]],
+        "kargs": list[str],
+        "origin": NotRequired[str],
+        "origin-error": NotRequired[str],
+        "container-image-reference": NotRequired[str],
+        "version": NotRequired[str],
+        "base-checksum": NotRequired[str],
+        "base-version": NotRequired[str],
+        "base-timestamp": NotRequired[int],
+        "layered-commit-meta": NotRequired[dict[str, Any]],
+        "initramfs-args": NotRequired[list[str]],
+        "initramfs-etc": NotRequired[list[str]],
+        "finalization-locked": NotRequired[bool],
+    },
+)
+
+class ChangeJson(TypedDict):
+    name: str
+    arch: str
+    old: str | None
+    new: str | None
+    repo: str
+    security: bool
+
+class ChangesJson(TypedDict):
+    added: list[ChangeJson]
+    removed: list[ChangeJson]
+    upgraded: list[ChangeJson]
+    downgraded: list[ChangeJson]
+
+
+def dumps(value: object) -> str:
+    """One JSON object as it goes to stdout."""
+    return json.dumps(value, indent=2, ensure_ascii=False)
+
+
+def package_tuple(package: Package) -> PackageTuple:
+    """A package as rpm-ostree's tools read it: the version in its three parts (deb-version(7)), the epoch a number."""
+    epoch, colon, rest = package.version.partition(":")
+    if not colon or not epoch.isdecimal():
+        epoch, rest = "0", package.version
+    upstream, dash, revision = rest.rpartition("-")
+    version = upstream if dash else rest
+    return (package.nevra, package.name, int(epoch), version, revision if dash else "", package.arch)
+
+
+def active_requests(deployment: Deployment) -> list[str]:
+    """Requests of the origin that are layered in the tree, as they were asked for."""
+    layered = {package.name for package in deployment.commit.layer.packages} if deployment.commit.layer else set()
+    return [str(request) for request in deployment.origin.requested if request.name in layered]
+
+
+def inactive_requests(deployment: Deployment) -> list[str]:
+    """Requests that the base satisfies by itself."""
+    active = set(active_requests(deployment))
+    return [str(request) for request in deployment.origin.requested if str(request) not in active]
+
+
+def deployment_json(deployment: Deployment) -> DeploymentJson:
+    """One deployment of `status --json`."""
+    origin, layer = deployment.origin, deployment.commit.layer
+    base = deployment.base_commit or deployment.commit
+    found: DeploymentJson = {
+        "id": deployment.id,
+        "osname": deployment.osname,
+        "checksum": deployment.checksum,
+        "serial": deployment.serial,
+        "booted": deployment.booted,
+        "staged": deployment.staged,
+        "pinned": origin.pinned,
+        "unlocked": str(deployment.unlocked),
+        "regenerate-initramfs": origin.regenerate_initramfs,
+        "timestamp": deployment.commit.timestamp,
+        "base-commit-meta": base.metadata,
+        "requested-packages": [str(request) for request in origin.requested],
+        "requested-local-packages": [local.nevra for local in origin.requested_local],
+        "requested-base-removals": list(origin.overrides_remove),
+        "requested-base-local-replacements": list(origin.overrides_replace_local),
+        "packages": active_requests(deployment),
+        "base-removals": [package_tuple(package) for package in layer.removals] if layer else [],
+        "base-local-replacements": [_replacement(old, new) for old, new in layer.replacements] if layer else [],
+        "kargs": list(deployment.kargs),
+    }
+    _add_commits(found, deployment, base)
+    _add_origin(found, origin, deployment)
+    return found
+
+
+def _replacement(old: Package, new: Package) -> tuple[PackageTuple, PackageTuple]:
+    """rpm-ostree has ours first, the base's second."""
+    return (package_tuple(new), package_tuple(old))
+
+
+def _add_commits(found: DeploymentJson, deployment: Deployment, base: Commit) -> None:
+    if version := deployment.commit.version or base.version:
+        found["version"] = version
+    if deployment.commit.layer is None:
+        return
+    found["base-checksum"] = base.checksum
+    found["base-timestamp"] = base.timestamp
+    found["layered-commit-meta"] = deployment.commit.metadata
+    if base.version:
+        found["base-version"] = base.version
+
+
+def _add_origin(found: DeploymentJson, origin: Origin, deployment: Deployment) -> None:
+    if origin.container_image_reference:
+        found["container-image-reference"] = origin.container_image_reference
+    elif origin.refspec:
+        found["origin"] = origin.refspec
+    if deployment.origin_error:
+        found["origin-error"] = deployment.origin_error
+    if origin.initramfs_args:
+        found["initramfs-args"] = list(origin.initramfs_args)
+    if origin.initramfs_etc:
+        found["initramfs-etc"] = list(origin.initramfs_etc)
+    if deployment.staged:
+        found["finalization-locked"] = deployment.finalization_locked
+
+
+def changes_json(changes: Iterable[PackageChange]) -> ChangesJson:
+    """Package changes by kind."""
+    found: ChangesJson = {"added": [], "removed": [], "upgraded": [], "downgraded": []}
+    for change in changes:
+        found[change.kind.value].append(
+            {
+                "name": change.name,
+                "arch": change.arch,
+                "old": change.old.version if change.old else None,
+                "new": change.new.version if change.new else None,
+                "repo": change.repo,
+                "security": change.security,
+            }
+        )
+    return found

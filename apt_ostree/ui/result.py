@@ -1,0 +1,80 @@
+"""What a verb did, and what it is about to do: for people and for scripts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NotRequired, TypedDict
+
+from apt_ostree.model import Plan, Result
+from apt_ostree.ui import changes as words
+from apt_ostree.ui.jsonshape import ChangesJson, DeploymentJson, changes_json, deployment_json
+from apt_ostree.ui.theme import PLAIN, Style, Theme, clean, size
+
+ResultJson = TypedDict(
+    "ResultJson",
+    {
+        "command": str,
+        "changed": bool,
+        "would-change": bool,
+        "deployment": DeploymentJson | None,
+        "packages": ChangesJson,
+        "download-bytes": int,
+        "disk-bytes": int,
+        "duration": dict[str, float],
+        "reboot-needed": bool,
+        "warnings": list[str],
+        "message": str,
+        "commit": NotRequired[str],
+    },
+)
+
+
+def as_json(result: Result) -> ResultJson:
+    """The object every verb that changes something prints with --json."""
+    found: ResultJson = {
+        "command": result.command,
+        "changed": result.changed,
+        "would-change": result.would_change,
+        "deployment": deployment_json(result.deployment) if result.deployment else None,
+        "packages": changes_json(result.changes),
+        "download-bytes": result.download_bytes,
+        "disk-bytes": result.disk_bytes,
+        "duration": dict(result.duration),
+        "reboot-needed": result.reboot_needed,
+        "warnings": list(result.warnings),
+        "message": result.message,
+    }
+    if result.commit:
+        found["commit"] = result.commit
+    return found
+
+
+def text(result: Result, *, verbose: bool = False, theme: Theme = PLAIN) -> str:
+    """The end of a verb for people: what changed, and what to do now. Ends with a newline unless it is empty.
+
+    Warnings are not repeated here: the reporter showed them when they came up.
+    """
+    return "".join(f"{line}\n" for line in _lines(result, verbose, theme))
+
+
+def _lines(result: Result, verbose: bool, theme: Theme) -> Iterator[str]:
+    yield from words.block(result.changes, theme)
+    if verbose:
+        for phase, seconds in result.duration.items():
+            yield f"{phase}: {seconds:.1f} s"
+        if result.download_bytes:
+            yield f"downloaded: {size(result.download_bytes)}"
+        if result.disk_bytes:
+            yield f"on disk: {size(result.disk_bytes)}"
+    if result.message:
+        yield clean(result.message)
+
+
+def plan_text(plan: Plan, *, theme: Theme = PLAIN) -> str:
+    """What would be done: shown by the confirmation and by --dry-run. Ends with a newline."""
+    lines = list(words.block(plan.changes, theme)) or ["No package changes."]
+    if plan.resolution:
+        download, installed = plan.resolution.download_size, plan.resolution.installed_size
+        lines.append(f"{size(download)} to download, {size(installed)} installed")
+    lines += [f"{theme.paint('warning:', Style.YELLOW)} {clean(warning)}" for warning in plan.warnings]
+    return "\n".join(lines) + "\n"
