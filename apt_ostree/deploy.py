@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
@@ -10,8 +11,8 @@ from apt_ostree import origin as origins
 from apt_ostree.errors import AptOstreeError, ToolError
 from apt_ostree.model import Deployment, Origin
 from apt_ostree.paths import Paths
-from apt_ostree.sysroot import Sysroot
-from apt_ostree.tools import ostree
+from apt_ostree.sysroot import Sysroot, load
+from apt_ostree.tools import coreutils, ostree
 
 BASE_REFS = "apt-ostree/base"
 
@@ -67,8 +68,8 @@ def switch_default(paths: Paths, system: Sysroot, target: Deployment) -> None:
 
     A staged deployment in front of the target is dropped, which leaves the target first. Otherwise
     `ostree admin set-default` where it exists (from 2023 on). Older ostree cannot reorder: offline, the present
-    default is deployed once more behind the target and its old place is undeployed; on a running system the
-    target's commit is staged anew, with /etc merged from the running one.
+    default is deployed once more behind all others, with a copy of its /etc, and its old place is undeployed; on
+    a running system the target's commit is staged anew, with /etc merged from the running one.
     """
     first = system.deployments[0]
     if first.staged and target.index == 1:
@@ -82,6 +83,10 @@ def switch_default(paths: Paths, system: Sysroot, target: Deployment) -> None:
 
 
 def _reorder(paths: Paths, first: Deployment) -> None:
+    """Only the last step changes what boots; killed before it, there is one deployment more and no other harm.
+
+    Without a merge deployment libostree puts the new one last (ostree_sysroot_simple_write_deployment).
+    """
     with tempfile.TemporaryDirectory(prefix="origin-", dir=paths.store.work) as folder:
         file = Path(folder) / "origin"
         file.write_text(origins.render(first.origin))
@@ -92,6 +97,15 @@ def _reorder(paths: Paths, first: Deployment) -> None:
             origin_file=file,
             kargs=tuple(karg for karg in first.kargs if not karg.startswith("ostree=")),
             stage=False,
-            options=("--not-as-default", "--retain"),
+            options=("--not-as-default", "--retain", "--no-merge"),
         )
+    last = load(paths).deployments[-1]
+    if last.checksum != first.checksum:
+        raise AptOstreeError("ostree did not put the copy of the present deployment last", code="deploy-failed")
+    for entry in (last.path / "etc").iterdir():
+        if entry.is_dir() and not entry.is_symlink():
+            shutil.rmtree(entry)
+        else:
+            entry.unlink()
+    coreutils.copy_contents(first.path / "etc", last.path / "etc")
     ostree.admin_undeploy(paths.sysroot, 0)
