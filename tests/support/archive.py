@@ -78,7 +78,7 @@ class SigningKey:
 
 @dataclass(slots=True)
 class LocalRepo:
-    """An archive in `directory`: pool/ and dists/SUITE/, indices by apt-ftparchive, signed by `key` (None: unsigned)."""
+    """An archive in `directory`: pool/ and dists/SUITE/, indices by apt-ftparchive, signed by `key` (None: not)."""
 
     directory: Path
     key: SigningKey | None
@@ -86,6 +86,7 @@ class LocalRepo:
     architectures: tuple[str, ...] = ("amd64", "i386")
     name: str = "local"
     base_uri: str = ""
+    server: HttpServer | None = None  # what serves it, when it is over http
 
     def __post_init__(self) -> None:
         self.pool.mkdir(parents=True, exist_ok=True)

@@ -33,7 +33,8 @@ HOST_PACKAGES = ("python3", "python3-typer", "python3-rich", "python3-debian", "
 
 def root() -> Path:
     """The cache directory; tests work in it too, so that hard links into it are possible."""
-    path = Path(os.environ.get("APT_OSTREE_TEST_CACHE") or "/var/cache/apt-ostree-tests")
+    usual = Path("/var/cache") if os.geteuid() == 0 else Path.home() / ".cache"
+    path = Path(os.environ.get("APT_OSTREE_TEST_CACHE") or usual / "apt-ostree-tests")
     path.mkdir(parents=True, exist_ok=True)
     return path
 
@@ -43,29 +44,32 @@ def workspace() -> Iterator[Path]:
     """A directory for one test session, gone afterwards; those of sessions that were killed go too."""
     area = root() / "sessions"
     area.mkdir(exist_ok=True)
-    for left in area.iterdir():
-        with _locked(left.with_suffix(".lock") if left.suffix != ".lock" else left, wait=False) as mine:
-            if mine and left.suffix != ".lock":
-                _remove_all(left)
-                left.with_suffix(".lock").unlink(missing_ok=True)
-    path = Path(tempfile.mkdtemp(dir=area))
-    with _locked(path.with_suffix(".lock")):
+    with contextlib.ExitStack() as stack:
+        with _locked(root() / "sessions.lock"):  # nobody sweeps between making a directory and locking it
+            for left in area.iterdir():
+                with _locked(left, wait=False) as dead:
+                    if dead:
+                        _remove_all(left)
+            path = Path(tempfile.mkdtemp(dir=area))
+            stack.enter_context(_locked(path))
         try:
             yield path
         finally:
             _remove_all(path)
-            path.with_suffix(".lock").unlink(missing_ok=True)
 
 
 @contextlib.contextmanager
 def _locked(path: Path, *, wait: bool = True) -> Iterator[bool]:
-    with path.open("a") as stream:
+    descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR | os.O_CREAT, 0o600)
+    try:
         try:
-            fcntl.flock(stream, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+            fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         except BlockingIOError:
             yield False
             return
         yield True
+    finally:
+        os.close(descriptor)
 
 
 def _remove_all(path: Path) -> None:
@@ -138,11 +142,13 @@ def _prune(name: str, keep: int = 4) -> None:
         shutil.rmtree(home, ignore_errors=True)
 
 
-def to_toml(table: Mapping[str, Any]) -> str:
+def to_toml(table: Mapping[str, Any], *, inside: str = "") -> str:
     """TOML of strings, numbers, booleans, lists of those, and tables (as much as a treefile has)."""
     plain = [f"{key} = {_value(value)}\n" for key, value in table.items() if not isinstance(value, Mapping)]
     return "".join(plain) + "".join(
-        f"\n[{key}]\n{to_toml(value)}" for key, value in table.items() if isinstance(value, Mapping)
+        f"\n[{inside}{key}]\n{to_toml(value, inside=f'{inside}{key}.')}"
+        for key, value in table.items()
+        if isinstance(value, Mapping)
     )
 
 
@@ -153,6 +159,8 @@ def _value(value: Any) -> str:
         return '"' + value.translate({ord('"'): '\\"', ord("\\"): "\\\\", ord("\n"): "\\n"}) + '"'
     if isinstance(value, list):
         return "[" + ", ".join(map(_value, value)) + "]"
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{key} = {_value(item)}" for key, item in value.items()) + "}"
     return str(value)
 
 

@@ -77,7 +77,9 @@ class NamespaceHost:
         entry = self.sysroot.entries()[0]
         self.deployment = (self.sysroot.path / entry["ostree"].lstrip("/")).resolve()
         argv = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "sh", "-c", _SETUP, "sh"]
-        argv += [str(word) for word in (self.root, self.deployment, self.sysroot.path, self.deployment.parents[1] / "var")]
+        argv += [
+            str(word) for word in (self.root, self.deployment, self.sysroot.path, self.deployment.parents[1] / "var")
+        ]
         argv += [str(CHECKOUT), f"BOOT_IMAGE={entry['linux']} {entry['options']}"]
         self._holder = subprocess.Popen(
             argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment()
@@ -139,7 +141,13 @@ class NamespaceHost:
             **(env or {}),
         }
         enter = ["nsenter", f"--target={self._pid}", "--mount", "--pid", "--", "chroot", str(self.root)]
-        return [*enter, "/usr/bin/env", "-i", *(f"{k}={v}" for k, v in settings.items()), *(str(word) for word in words)]
+        return [
+            *enter,
+            "/usr/bin/env",
+            "-i",
+            *(f"{k}={v}" for k, v in settings.items()),
+            *(str(word) for word in words),
+        ]
 
     def run(
         self, *words: str | Path, check: bool = True, env: Mapping[str, str] | None = None, stdin: str | None = None
@@ -148,7 +156,11 @@ class NamespaceHost:
         return run(self.argv(*words, env=env), check=check, stdin=stdin)
 
     def apt_ostree(
-        self, *words: str | Path, check: bool | int = True, env: Mapping[str, str] | None = None, stdin: str | None = None
+        self,
+        *words: str | Path,
+        check: bool | int = True,
+        env: Mapping[str, str] | None = None,
+        stdin: str | None = None,
     ) -> Done:
         """Run apt-ostree inside. `check` True: must succeed; an exit code: must end with just that; False: anything."""
         done = self.run("python3", "-m", "apt_ostree", *words, check=False, env=env, stdin=stdin)

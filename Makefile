@@ -1,0 +1,84 @@
+# apt-ostree: everything a developer or CI calls. `make` alone shows the targets.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test test-unit test-real lint docs install uninstall clean
+
+export DEBIAN_FRONTEND := noninteractive
+
+PREFIX ?= /usr/local
+BIN := .venv/bin
+PYTEST := $(BIN)/python -m pytest
+
+# What the program runs, then what only building and testing need.
+PACKAGES := apt bubblewrap dpkg mount ostree mmdebstrap debian-archive-keyring uidmap util-linux \
+	apt-utils ca-certificates e2fsprogs gpg gpg-agent groff-base jq libcap2-bin python3 python3-venv
+
+help: ## Show this
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: ## Install missing Debian packages and make .venv, so that .venv/bin/apt-ostree runs
+	@have=" $$(dpkg-query --show --showformat='$${Package}=$${db:Status-Status} ' $(PACKAGES) 2>/dev/null || :)"; \
+	missing=; \
+	for package in $(PACKAGES); do [[ $$have == *" $$package=installed "* ]] || missing+=" $$package"; done; \
+	if [[ -n $$missing ]]; then \
+		echo "missing:$$missing"; \
+		(( EUID == 0 )) || { echo "as root: make setup" >&2; exit 6; }; \
+		apt-get update; \
+		apt-get install --assume-yes --no-install-recommends $$missing; \
+	fi; \
+	wanted=$$(sha256sum < pyproject.toml); \
+	if [[ $$(cat .venv/made-for 2>/dev/null) != "$$wanted" ]]; then $(MAKE) --no-print-directory .venv-anew; echo "$$wanted" > .venv/made-for; fi
+
+.PHONY: .venv-anew
+.venv-anew:
+	@python=; \
+	for try in /usr/bin/python3 python3; do \
+		if $$try -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then python=$$try; break; fi; \
+	done; \
+	[[ -n $$python ]] || { echo "Python 3.11 or later is needed" >&2; exit 5; }; \
+	$$python -m venv --clear .venv; \
+	$(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["dependency-groups"]["dev"], sep="\n")' > .venv/dev.txt; \
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable . --requirement .venv/dev.txt
+
+demo: setup ## The main job on real Debian: compose, deploy, layer, fail, roll back (root; minutes the first time)
+	@APT_OSTREE=$(BIN)/apt-ostree tests/demo/demo.sh
+
+test: lint ## Everything: lint, then every test (root; the first run composes Debian)
+	$(PYTEST)
+
+test-unit: setup ## Tests without root, network or namespaces; seconds
+	$(PYTEST) tests/unit tests/contract
+
+test-real: setup ## Tests on real Debian trees (root)
+	$(PYTEST) tests/real
+
+lint: setup ## Style, types and layers
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+docs: setup ## Write man/ and completions/ from the command tree
+	$(BIN)/python -m apt_ostree.cli.manual man completions
+
+install: setup ## Install below PREFIX=/usr/local (DESTDIR is honoured)
+	python3 -m venv --clear $(DESTDIR)$(PREFIX)/lib/apt-ostree
+	$(DESTDIR)$(PREFIX)/lib/apt-ostree/bin/python -m pip install --quiet --disable-pip-version-check .
+	install -d $(DESTDIR)$(PREFIX)/bin
+	ln -sfn ../lib/apt-ostree/bin/apt-ostree $(DESTDIR)$(PREFIX)/bin/apt-ostree
+	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/share/man/man1 man/*.1
+	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/share/bash-completion/completions completions/apt-ostree
+	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/share/zsh/site-functions completions/_apt-ostree
+	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d completions/apt-ostree.fish
+
+uninstall: ## Take what `make install` installed away
+	rm -rf $(DESTDIR)$(PREFIX)/lib/apt-ostree
+	rm -f $(DESTDIR)$(PREFIX)/bin/apt-ostree $(DESTDIR)$(PREFIX)/share/man/man1/apt-ostree*.1
+	rm -f $(DESTDIR)$(PREFIX)/share/bash-completion/completions/apt-ostree
+	rm -f $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_apt-ostree
+	rm -f $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/apt-ostree.fish
+
+clean: ## Remove .venv and every generated file that is not committed
+	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache *.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

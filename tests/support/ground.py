@@ -1,0 +1,56 @@
+"""What tests do on a bare repo, without a machine: composing, and asking what came of it."""
+
+from __future__ import annotations
+
+import functools
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from apt_ostree import commits
+from apt_ostree.model import Package
+from tests.support.process import CHECKOUT, Done, run
+
+
+@functools.cache  # stored archives are named by their content
+def _nevra(deb: Path) -> str:
+    return run(["dpkg-deb", "--show", "--showformat=${Package}_${Version}_${Architecture}", deb]).stdout
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """The session's directory, and apt-ostree without `--sysroot`."""
+
+    directory: Path
+
+    def argv(self, *words: str | Path) -> list[str]:
+        """The command line of apt-ostree from the checkout."""
+        return [sys.executable, "-m", "apt_ostree", *(str(word) for word in words)]
+
+    def apt_ostree(self, *words: str | Path, check: bool | int = True, env: Mapping[str, str] | None = None) -> Done:
+        """Run apt-ostree. `check` True: must succeed; an exit code: must end with just that; False: anything."""
+        done = run(self.argv(*words), check=False, env={"PYTHONPATH": str(CHECKOUT), **(env or {})})
+        return done if check is False else done.must(0 if check is True else check)
+
+    def rev_parse(self, repo: Path, ref: str) -> str:
+        """The checksum a ref stands for."""
+        return run(["ostree", "rev-parse", f"--repo={repo}", ref]).stdout.strip()
+
+    def layered_packages(self, repo: Path, ref: str) -> tuple[Package, ...]:
+        """All packages a layered commit says it has on top of its base."""
+        layer = commits.load(repo, self.rev_parse(repo, ref)).commit.layer
+        assert layer is not None, f"{ref} is no layered commit"
+        return layer.packages
+
+    def stored_deb(self, repo: Path, package: Package) -> Path:
+        """The archive of a layered package in apt-ostree's corner of the repo."""
+        for path in (repo / "extensions/apt-ostree/debs").glob("*.deb"):
+            if _nevra(path) == package.nevra:
+                return path
+        raise AssertionError(f"no stored archive of {package.nevra}")
+
+    @staticmethod
+    def foreign(packages: Sequence[str]) -> tuple[str, ...]:
+        """The architectures that requests like `zlib1g:i386` name."""
+        return tuple(sorted({name.partition(":")[2] for name in packages if ":" in name}))
