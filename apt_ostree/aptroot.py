@@ -114,21 +114,42 @@ def build(directory: Path, base: BaseState, source: SourceTree, *, disabled: tup
     """
     for name in ("state/lists/partial", "cache/archives/partial", "log"):
         (directory / name).mkdir(parents=True, exist_ok=True)
-    shutil.rmtree(directory / "etc", ignore_errors=True)
+    fresh = directory / "etc.new"
+    shutil.rmtree(fresh, ignore_errors=True)
     for name in ("sources.list.d", "preferences.d", "trusted.gpg.d", "auth.conf.d"):
-        (directory / "etc" / name).mkdir(parents=True)
-    _copy_sources(source, directory / "etc", disabled)
-    _copy_settings(source.etc_apt, directory / "etc")
-    (directory / "etc/preferences.d/00-apt-ostree").write_text(
+        (fresh / name).mkdir(parents=True)
+    _copy_sources(source, fresh, disabled)
+    _copy_settings(source.etc_apt, fresh)
+    (fresh / "preferences.d/00-apt-ostree").write_text(
         # the base is not ours to change: what is installed wins over every candidate (apt_preferences(5))
         "Package: *\nPin: release a=now\nPin-Priority: 1001\n"
     )
-    (directory / "status").write_text(base.status)
-    (directory / "state/extended_states").write_text(base.extended_states)
-    (directory / "apt.conf").write_text(_conf(directory, base, _taken(directory, source.etc_apt)))
+    _settle(fresh, directory / "etc")
+    _put(directory / "status", base.status)
+    _put(directory / "state/extended_states", base.extended_states)
+    _put(directory / "apt.conf", _conf(directory, base, _taken(directory, source.etc_apt)))
     return AptRoot(
         directory=directory, sources_digest=_digest(directory / "etc", base.architectures), native=base.architectures[0]
     )
+
+
+def _put(path: Path, text: str) -> None:
+    """Write only what is new: apt throws its cache away when a file it rests on is younger."""
+    if not path.is_file() or path.read_text() != text:
+        path.write_text(text)
+
+
+def _settle(fresh: Path, place: Path) -> None:
+    """Put a directory in its place, unless what is there already is the same (and older)."""
+    if place.is_dir() and _contents(fresh) == _contents(place):
+        shutil.rmtree(fresh)
+        return
+    shutil.rmtree(place, ignore_errors=True)
+    fresh.rename(place)
+
+
+def _contents(directory: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(directory)): path.read_bytes() for path in directory.rglob("*") if path.is_file()}
 
 
 def _files(folder: Path, pattern: str) -> list[Path]:
