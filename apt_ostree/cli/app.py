@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import os
 import shlex
@@ -74,20 +75,21 @@ def command() -> Any:
 
 def run(argv: Sequence[str]) -> int:
     """Run one command line and return its exit code; no exception and no traceback ever leaves."""
-    json = words.wants_json(argv)
-    debug = _debug(argv)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # names that the locale has no characters for
     try:
         code = _invoke(argv)
         sys.stdout.flush()
         return code
     except AptOstreeError as error:
-        return _failed(error, json)
+        return _failed(error, argv)
     except KeyboardInterrupt:
-        return _failed(InterruptedByUser("interrupted; nothing was changed"), json)
+        return _failed(InterruptedByUser("interrupted; nothing was changed"), argv)
     except BrokenPipeError:
         return _broken_pipe()
     except Exception as error:  # the last line of defence: a person gets a sentence, not a traceback
-        return _failed(_bug(error, debug), json)
+        return _failed(_bug(error, _debug(argv)), argv)
 
 
 def _invoke(argv: Sequence[str]) -> int:
@@ -151,11 +153,11 @@ def _complete(root: Any) -> int:
     return 0
 
 
-def _failed(error: AptOstreeError, json: bool) -> int:
+def _failed(error: AptOstreeError, argv: Sequence[str]) -> int:
     from apt_ostree.cli import screen
 
     try:
-        screen.show_error(error, json=json)
+        screen.show_error(error, json=words.wants_json(argv), colour=words.value_of(argv, "--color", "auto"))
     except BrokenPipeError:
         return _broken_pipe()
     return error.exit_code

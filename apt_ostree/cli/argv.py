@@ -64,3 +64,13 @@ def wants_json(argv: Sequence[str]) -> bool:
     words = list(argv)
     options = words[: words.index("--")] if "--" in words else words
     return "--json" in options
+
+
+def value_of(argv: Sequence[str], name: str, default: str) -> str:
+    """The value of a global option on a line that may be malformed: for the message that says so."""
+    for number, word in enumerate(argv):
+        if word.startswith(f"{name}="):
+            return word.partition("=")[2]
+        if word == name and number + 1 < len(argv):
+            return argv[number + 1]
+    return default

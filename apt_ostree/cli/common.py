@@ -16,6 +16,7 @@ from apt_ostree.cli.help import Verb, Verbs
 from apt_ostree.cli.options import Settings
 from apt_ostree.errors import EXIT_UNCHANGED, UsageError
 from apt_ostree.model import DiffKind, Plan, Result
+from apt_ostree.report import Reporter
 
 if TYPE_CHECKING:
     from apt_ostree.paths import Paths
@@ -118,22 +119,14 @@ def change(settings: Settings, options: Any, work: Callable[[Context], Result]) 
         reboot.check(paths)  # before the work, not after it
     with screen.reporting(settings, json=options.json) as reporter:
         result = work(context(settings, options, reporter))
-    show(settings, options, result)
+    screen.show_result(settings, result, json=options.json)
     if wants_reboot and result.changed and result.reboot_needed:
         reboot.run(paths)
     unchanged = not (result.changed or result.would_change)
     return EXIT_UNCHANGED if unchanged and getattr(options, "unchanged_exit_77", False) else 0
 
 
-def show(settings: Settings, options: Any, answer: Any) -> int:
-    """Show the answer of a verb on standard output and return 0."""
-    from apt_ostree.cli import screen
-
-    screen.show(settings, options, answer)
-    return 0
-
-
-def context(settings: Settings, options: Any, reporter: Any) -> Context:
+def context(settings: Settings, options: Any, reporter: Reporter) -> Context:
     """The context of a transaction, from what was typed. Raises UsageError for values that make no sense."""
     from apt_ostree import transaction
 
@@ -155,7 +148,7 @@ def context(settings: Settings, options: Any, reporter: Any) -> Context:
             script_timeout=_time_limit(given("script_timeout", None)),
             disable_repos=tuple(given("disable_repo", ())),
             command=settings.typed,
-            confirm=confirmation(settings, options),
+            confirm=confirmation(settings, options, reporter),
         ),
     )
 
@@ -168,7 +161,7 @@ def _time_limit(text: str | None) -> float:
     return 0.0 if math.isinf(value) else value
 
 
-def confirmation(settings: Settings, options: Any) -> Callable[[Plan], bool]:
+def confirmation(settings: Settings, options: Any, reporter: Reporter) -> Callable[[Plan], bool]:
     """The question before a change: apt's rule, asked only of a person, only when more than the named packages come."""
     asks = sys.stdin.isatty() and sys.stderr.isatty() and not options.json
     if not asks or getattr(options, "yes", True) or getattr(options, "dry_run", False):
@@ -177,7 +170,7 @@ def confirmation(settings: Settings, options: Any) -> Callable[[Plan], bool]:
     def confirm(plan: Plan) -> bool:
         from apt_ostree.cli import screen
 
-        return not extra_packages(plan) or screen.ask(settings, plan)
+        return not extra_packages(plan) or screen.ask(settings, reporter, plan)
 
     return confirm
 

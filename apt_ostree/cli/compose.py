@@ -74,7 +74,8 @@ def register(app: typer.Typer) -> None:
         "install",
         InstallOptions,
         examples="""
-        apt-ostree compose install --repo repo --ref debian/13/x86_64/minimal --branch lab htop
+        apt-ostree compose install --repo repo --ref debian/13/x86_64/minimal \\
+            --branch lab htop
         """,
     )(install)
     verb(

@@ -8,10 +8,11 @@ from typing import Annotated, Optional
 import typer
 
 from apt_ostree.cli import dynamic
-from apt_ostree.cli.common import absolute, group, one_of, paths_of, show, verb
+from apt_ostree.cli.common import absolute, group, one_of, paths_of, verb
 from apt_ostree.cli.options import Json, Settings
+from apt_ostree.cli.screen import show
 
-FORMATS = "block|json"
+FORMATS = "block|diff|json"
 REVISION = "'booted', 'pending', 'rollback', an index of status, a version, a ref or a checksum"
 
 
@@ -46,17 +47,19 @@ def db_list(settings: Settings, options: ListOptions) -> int:
     Works for deployments and for every commit in the repository that lists its packages.
     """
     from apt_ostree.ops import db as op
+    from apt_ostree.ui import db as view
 
     repo = absolute(options.repo) if options.repo else None
     found = op.db_list(paths_of(settings), options.revisions or (), options.match, repo=repo)
-    return show(settings, options, found)
+    show(settings, options.json, lambda: view.list_json(found), lambda _theme: view.list_text(found))
+    return 0
 
 
 @dataclass(frozen=True, kw_only=True)
 class DiffOptions(AnyRepo, Json):
     format: Annotated[
         str,
-        typer.Option("--format", metavar=FORMATS, help="A table, or the JSON that 'rpm-ostree db diff' writes."),
+        typer.Option("--format", metavar=FORMATS, help="By kind of change, one line a package, or JSON as --json."),
     ] = "block"
     older: Annotated[
         str, typer.Argument(metavar="FROM", autocompletion=dynamic.revisions, help=f"A revision: {REVISION}.")
@@ -72,13 +75,22 @@ def db_diff(settings: Settings, options: DiffOptions) -> int:
     With one revision, the booted deployment is compared with it. With none, the booted deployment with the one that
     boots next, or else the rollback deployment with the booted one; of a system that is not running, the second
     deployment with the first.
+
+    The JSON is that of rpm-ostree.
     """
     from apt_ostree.ops import db as op
+    from apt_ostree.ui import db as view
 
     one_of("--format", options.format, FORMATS)
     repo = absolute(options.repo) if options.repo else None
     found = op.db_diff(paths_of(settings), options.older, options.newer, repo=repo)
-    return show(settings, options, found)
+    show(
+        settings,
+        options.json or options.format == "json",
+        lambda: view.diff_json(found),
+        lambda theme: view.diff_text(found, style=options.format, theme=theme),
+    )
+    return 0
 
 
 def register(app: typer.Typer) -> None:

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import typer
 
-from apt_ostree.cli.common import paths_of, show, verb
+from apt_ostree.cli.common import paths_of, verb
 from apt_ostree.cli.options import Json, Settings
+from apt_ostree.cli.screen import show
 from apt_ostree.errors import AptOstreeError
-from apt_ostree.model import ProbeState
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,10 +26,11 @@ def doctor(settings: Settings, options: DoctorOptions) -> int:
     The exit status is 1 when something must be put right, and 0 when there are only warnings.
     """
     from apt_ostree.ops import doctor as op
+    from apt_ostree.ui import doctor as view
 
     probes = op.probes(paths_of(settings))
-    show(settings, options, probes)
-    return AptOstreeError.exit_code if any(probe.state is ProbeState.FAILED for probe in probes) else 0
+    show(settings, options.json, lambda: view.as_json(probes), lambda theme: view.text(probes, theme=theme))
+    return 0 if view.healthy(probes) else AptOstreeError.exit_code
 
 
 def register(app: typer.Typer) -> None:

@@ -13,7 +13,7 @@ import typer
 from apt_ostree.cli import dynamic
 
 COLORS = "auto|always|never"
-PROGRESS = "auto|json|none"
+PROGRESS = "auto|plain|json|none"
 
 
 @dataclass(frozen=True, kw_only=True)

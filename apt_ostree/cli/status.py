@@ -7,8 +7,9 @@ from typing import Annotated
 
 import typer
 
-from apt_ostree.cli.common import paths_of, show, verb
+from apt_ostree.cli.common import paths_of, verb
 from apt_ostree.cli.options import Json, Settings
+from apt_ostree.cli.screen import show
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,8 +26,16 @@ def status(settings: Settings, options: StatusOptions) -> int:
     Needs no root. The JSON has the keys and types of rpm-ostree's.
     """
     from apt_ostree.ops import status as op
+    from apt_ostree.ui import status as view
 
-    return show(settings, options, op.report(paths_of(settings), booted_only=options.booted))
+    report = op.report(paths_of(settings), booted_only=options.booted)
+    show(
+        settings,
+        options.json,
+        lambda: view.as_json(report),
+        lambda theme: view.text(report, verbose=settings.verbose > 0, theme=theme),
+    )
+    return 0
 
 
 def register(app: typer.Typer) -> None:

@@ -95,15 +95,15 @@ def test_a_question_is_asked_only_when_more_comes_than_was_named(monkeypatch: py
     asked: list[Plan] = []
     monkeypatch.setattr("sys.stdin", Terminal())
     monkeypatch.setattr("sys.stderr", Terminal())
-    monkeypatch.setattr(screen, "ask", lambda _settings, one: asked.append(one) or False)
+    monkeypatch.setattr(screen, "ask", lambda _settings, _reporter, one: asked.append(one) or False)
     options = InstallOptions(packages=["htop"])
-    confirm = common.confirmation(Settings(), options)
+    confirm = common.confirmation(Settings(), options, NullReporter())
     assert confirm(plan("htop"))
     assert not asked
     assert not confirm(plan("htop", "libfoo"))
     assert len(asked) == 1
     for silent in (InstallOptions(packages=["htop"], yes=True), InstallOptions(packages=["htop"], json=True)):
-        assert common.confirmation(Settings(), silent)(plan("htop", "libfoo"))
+        assert common.confirmation(Settings(), silent, NullReporter())(plan("htop", "libfoo"))
     assert len(asked) == 1
 
 
