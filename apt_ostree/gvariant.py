@@ -13,6 +13,7 @@ from typing import Any
 _SIZES = {"y": 1, "b": 1, "n": 2, "q": 2, "i": 4, "u": 4, "h": 4, "x": 8, "t": 8, "d": 8}
 _SIGNED = "nix"
 _DEPTH = 32
+_SIGNATURE = 255  # characters of a type (D-Bus specification); also what bounds our recursion over types
 
 
 class GVariantError(ValueError):
@@ -131,7 +132,7 @@ def _variant(data: bytes, depth: int) -> Any:
     if split < 0:
         raise GVariantError("a variant has no type")
     kind = data[split + 1 :].decode("ascii")
-    if not kind or _end_of(kind, 0) != len(kind):
+    if not 0 < len(kind) <= _SIGNATURE or _end_of(kind, 0) != len(kind):
         raise GVariantError(f"a variant has the type '{kind}'")
     return _value(data[:split], kind, depth + 1)
 
