@@ -106,6 +106,16 @@ def owners(root: Path) -> Owners:
     return Owners(found)
 
 
+def find_owner(root: Path, path: str) -> str:
+    """Name of the first package that has a path, empty when none has; for error messages, as it reads every list."""
+    wanted = os.fsencode(path)
+    for info in (root / DATABASE / "info", root / "var/lib/dpkg/info"):
+        for name in sorted(_listdir(info)):
+            if name.endswith(".list") and wanted in fsops.read_bytes(info / name).split(b"\n"):
+                return name.removesuffix(".list").partition(":")[0]
+    return ""
+
+
 def _paths(content: bytes, wanted: tuple[bytes, ...]) -> Iterable[str]:
     for line in content.split(b"\n"):
         if line.startswith(wanted):

@@ -133,6 +133,16 @@ def make_dir(root: Path, rel: str, mode: int = 0o755) -> Path:
     return path
 
 
+def discard(root: Path, rel: str) -> None:
+    """Remove `root/rel` if it is there, unless the way leads through a link."""
+    here = root
+    for name in rel.split("/")[:-1]:
+        here = here / name
+        if not is_dir(here):
+            return
+    remove(root / rel)
+
+
 def write(root: Path, rel: str, content: bytes | str, mode: int = 0o644) -> None:
     """A regular file with new content, by rename. Raises AptOstreeError (`unsafe-tree`)."""
     path = parent_of(root, rel)

@@ -46,7 +46,7 @@ def apply(root: Path, *, compose: bool) -> None:
     _ssh(root)
     if compose:
         for rel in _BOOTSTRAP:
-            fsops.remove(fsops.parent_of(root, rel))
+            fsops.discard(root, rel)
         if fsops.is_file(etc / "resolv.conf"):
             fsops.remove(etc / "resolv.conf")
 

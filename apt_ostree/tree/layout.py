@@ -7,8 +7,7 @@ import re
 from pathlib import Path
 
 from apt_ostree.errors import AptOstreeError
-from apt_ostree.tree import fsops, tmpfiles
-from apt_ostree.tree.dpkgdb import Owners
+from apt_ostree.tree import dpkgdb, fsops, tmpfiles
 
 LINKS = {
     "home": "var/home",
@@ -31,12 +30,12 @@ _HOME = re.compile(r"^\s*#?\s*HOME=.*$", re.MULTILINE)
 HOME = "/var/home"
 
 
-def check(root: Path, owners: Owners | None = None) -> None:
+def check(root: Path) -> None:
     """Refuse top-level paths an image does not have, naming them. Raises AptOstreeError (code `refused-path`)."""
     allowed = {*_LEFT_ALONE, *EMPTY, *(name for name in LINKS if "/" not in name)}
     unknown = [name for name in sorted(os.listdir(root)) if name not in allowed and not _fine(root, name)]
     if unknown:
-        listed = [f"/{name}{_by(owners, name)}" for name in unknown]
+        listed = [f"/{name}{_by(root, name)}" for name in unknown]
         raise AptOstreeError(
             f"paths at the top of the tree are refused, an image cannot have them: {', '.join(listed)}",
             hint="leave the packages out, or rebuild them for /usr or /opt",
@@ -57,8 +56,8 @@ def _fine(root: Path, name: str) -> bool:
     return bool(_MARKERS.fullmatch(name)) and fsops.is_dir(root / name) and not os.listdir(root / name)
 
 
-def _by(owners: Owners | None, name: str) -> str:
-    package = owners.of(f"/{name}") if owners else ""
+def _by(root: Path, name: str) -> str:
+    package = dpkgdb.find_owner(root, f"/{name}")
     return f" (package {package})" if package else ""
 
 

@@ -60,7 +60,7 @@ def finish(job: FinishJob) -> FinishReport:
 def arrange(job: FinishJob) -> Arranged:
     """All rules up to the move of /etc; between this and `seal` an initramfs can be built in the tree."""
     root = job.root
-    layout.check(root, dpkgdb.owners(root))
+    layout.check(root)
     if job.compose:
         layout.apply(root)
         users.settle_ids(root, None, job.known)

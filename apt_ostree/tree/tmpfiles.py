@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,8 +16,9 @@ PREFIX = "apt-ostree-"
 
 _PLAIN = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789/._+:@=,~-")
 _HEAD = "# Written by apt-ostree from what the packages have in /var; see tmpfiles.d(5).\n"
-_ESCAPE = re.compile(r"\\(x[0-9a-fA-F]{2}|[0-7]{3}|.)")
-_LETTERS = {"a": 7, "b": 8, "f": 12, "n": 10, "r": 13, "t": 9, "v": 11, "s": 32}
+_SPACE = " \t\r\n"  # not what Unicode calls white space: systemd's fields are of bytes
+_LETTERS = {"a": "\a", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v", "s": " "}
+_CODE = re.compile(r"x([0-9a-fA-F]{2})|([0-7]{3})")
 
 CREATES_DIRECTORY = frozenset("dDqQvVC")
 CREATES_LINK = frozenset("LCdDqQvV")
@@ -53,13 +53,21 @@ class Known:
 
 
 def escape(path: str) -> str:
-    """A path as a field: C-style escapes for what is not plain, `%%` for a percent sign (it starts a specifier)."""
-    return "".join(_escaped(byte) for byte in os.fsencode(path))
+    """A path as a field, `%%` for a percent sign (it starts a specifier).
+
+    The manual allows C-style escapes here, but systemd 252 reads `\\x20` as `x20`; quotes with `\\"` and `\\\\`
+    mean the same to every version. Only a line break has no other way.
+    """
+    text = path.replace("%", "%%")
+    if all(byte in _PLAIN or byte == ord("%") for byte in os.fsencode(text)):
+        return text
+    quoted = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    return f'"{quoted}"'
 
 
 def escape_argument(text: str) -> str:
-    """An argument field. A lone `-` would mean "none"."""
-    return "\\x2d" if text == "-" else escape(text)
+    """An argument field, which has no quotes but C-style escapes in every version. A lone `-` would mean "none"."""
+    return "\\x2d" if text == "-" else "".join(_escaped(byte) for byte in os.fsencode(text))
 
 
 def _escaped(byte: int) -> str:
@@ -68,47 +76,48 @@ def _escaped(byte: int) -> str:
     return "%%" if byte == ord("%") else f"\\x{byte:02x}"
 
 
-def unescape(field: str) -> str:
-    """The path a field stands for; specifiers other than `%%` are left as they are."""
-
-    def one(match: re.Match[str]) -> str:
-        code = match[1]
-        if code[0] == "x" and len(code) == 3:
-            return os.fsdecode(bytes([int(code[1:], 16)]))
-        if code.isdigit():
-            return os.fsdecode(bytes([int(code, 8) & 255]))
-        return chr(_LETTERS[code]) if code in _LETTERS else code
-
-    text = _ESCAPE.sub(one, field)
-    # neighbouring escapes make one UTF-8 letter together
-    return os.fsdecode(os.fsencode(text)).replace("%%", "%")
-
-
 def parse(text: str, name: str) -> list[Known]:
     """Lines of one file that name a type and a path; what cannot be read is left to systemd-tmpfiles."""
     found = []
-    for raw in text.splitlines():
-        line = raw.strip()
-        if not line or line.startswith("#"):
-            continue
-        fields = _fields(line)
-        if len(fields) >= 2:
-            path = unescape(fields[1])
-            found.append(Known(fields[0][:1], path.rstrip("/") or "/", name, line))
+    for raw in text.split("\n"):
+        line = raw.strip(_SPACE)
+        kind, rest = _word(line)
+        path = _word(rest)[0].replace("%%", "%")
+        if not line.startswith("#") and path.startswith("/"):
+            found.append(Known(kind[:1], path.rstrip("/") or "/", name, line))
     return found
 
 
-def _fields(line: str) -> list[str]:
-    try:
-        if '"' not in line and "'" not in line:
-            return line.split(None, 2)
-        lexer = shlex.shlex(line, posix=True)
-        lexer.whitespace_split = True
-        lexer.commenters = ""
-        lexer.escape = ""
-        return list(lexer)
-    except ValueError:
-        return []
+def _word(text: str) -> tuple[str, str]:
+    """The first field, without quotes and escapes, and what follows it."""
+    word: list[str] = []
+    quote = ""
+    at = len(text) - len(text.lstrip(_SPACE))
+    while at < len(text):
+        letter = text[at]
+        if letter == "\\" and at + 1 < len(text):
+            meant, length = _escape_at(text, at + 1)
+            word.append(meant)
+            at += length
+        elif letter == quote:
+            quote = ""
+        elif not quote and letter in "\"'":
+            quote = letter
+        elif not quote and letter in _SPACE:
+            break
+        else:
+            word.append(letter)
+        at += 1
+    # neighbouring escapes make one UTF-8 letter together
+    return os.fsdecode(os.fsencode("".join(word))), text[at:]
+
+
+def _escape_at(text: str, at: int) -> tuple[str, int]:
+    code = _CODE.match(text, at)
+    if code:
+        number = int(code[1], 16) if code[1] else int(code[2], 8) & 255
+        return os.fsdecode(bytes([number])), len(code[0])
+    return _LETTERS.get(text[at], text[at]), 1
 
 
 def names(root: Path) -> list[tuple[str, Path]]:
