@@ -88,6 +88,9 @@ def run(argv: Sequence[str]) -> int:
         return _failed(InterruptedByUser("interrupted; nothing was changed"), argv)
     except BrokenPipeError:
         return _broken_pipe()
+    except OSError as error:  # a full disk, a file that may not be read: the machine's trouble, not a bug
+        lost = _drop_output()
+        return _failed(_system(error, _debug(argv)), [word for word in argv if not (lost and word == "--json")])
     except Exception as error:  # the last line of defence: a person gets a sentence, not a traceback
         return _failed(_bug(error, _debug(argv)), argv)
 
@@ -160,7 +163,20 @@ def _failed(error: AptOstreeError, argv: Sequence[str]) -> int:
         screen.show_error(error, json=words.wants_json(argv), colour=words.value_of(argv, "--color", "auto"))
     except BrokenPipeError:
         return _broken_pipe()
+    except OSError:  # nobody can be told; the exit code says it
+        _drop_output()
     return error.exit_code
+
+
+def _system(error: OSError, debug: bool) -> AptOstreeError:
+    import traceback
+
+    what = error.strerror or str(error)
+    return AptOstreeError(
+        f"{what}: '{error.filename}'" if error.filename else what,
+        code="system",
+        details=traceback.format_exc().splitlines() if debug else (),
+    )
 
 
 def _bug(error: Exception, debug: bool) -> AptOstreeError:
@@ -177,11 +193,21 @@ def _bug(error: Exception, debug: bool) -> AptOstreeError:
 
 
 def _broken_pipe() -> int:
-    """Whoever read our output went away: end quietly, and keep Python from complaining at its exit."""
-    nothing = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nothing, sys.stdout.fileno())
-    os.close(nothing)
+    """Whoever read our output went away: end quietly."""
+    _drop_output()
     return EXIT_PIPE
+
+
+def _drop_output() -> bool:
+    """Forget what stdout cannot take any more, or Python complains about it at its exit. True when there was some."""
+    try:
+        sys.stdout.flush()
+        return False
+    except OSError:
+        nothing = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nothing, sys.stdout.fileno())
+        os.close(nothing)
+        return True
 
 
 def _debug(argv: Sequence[str]) -> bool:

@@ -132,6 +132,15 @@ def test_a_reader_that_went_away_is_no_error() -> None:
     assert process.wait() == app.EXIT_PIPE
 
 
+@pytest.mark.parametrize("words", [("schema", "status"), ("doctor", "--json")])
+def test_a_full_disk_is_no_bug(words: tuple[str, ...]) -> None:
+    argv = [sys.executable, "-m", "apt_ostree", *words]
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(argv, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr == "error: No space left on device\n"
+
+
 @pytest.mark.parametrize("words", [("--help",), ("install", "--help"), ("--version",)])
 def test_help_loads_neither_rich_nor_sh(words: tuple[str, ...]) -> None:
     assert _heavy(program(*words, env={"PYTHONPROFILEIMPORTTIME": "1"}).stderr) == []
