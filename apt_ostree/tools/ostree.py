@@ -31,7 +31,7 @@ def config_set(repo: Path, key: str, value: str) -> None:
 
 def rev_parse(repo: Path, rev: str) -> str:
     """Checksum of a ref, refspec or (partial) checksum. Raises ToolError when there is none."""
-    return run.capture(_repo(repo, "rev-parse", rev)).stdout.strip()
+    return run.capture(_repo(repo, "rev-parse", "--", rev)).stdout.strip()
 
 
 def has(repo: Path, rev: str) -> bool:
