@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import logging
 import os
@@ -89,8 +90,7 @@ def run(argv: Sequence[str]) -> int:
     except BrokenPipeError:
         return _broken_pipe()
     except OSError as error:  # a full disk, a file that may not be read: the machine's trouble, not a bug
-        lost = _drop_output()
-        return _failed(_system(error, _debug(argv)), [word for word in argv if not (lost and word == "--json")])
+        return _failed(_system(error, _debug(argv)), argv)
     except Exception as error:  # the last line of defence: a person gets a sentence, not a traceback
         return _failed(_bug(error, _debug(argv)), argv)
 
@@ -159,12 +159,15 @@ def _complete(root: Any) -> int:
 def _failed(error: AptOstreeError, argv: Sequence[str]) -> int:
     from apt_ostree.cli import screen
 
+    json, colour = words.wants_json(argv), words.value_of(argv, "--color", "auto")
     try:
-        screen.show_error(error, json=words.wants_json(argv), colour=words.value_of(argv, "--color", "auto"))
+        screen.show_error(error, json=json, colour=colour)
     except BrokenPipeError:
         return _broken_pipe()
-    except OSError:  # nobody can be told; the exit code says it
-        _drop_output()
+    except OSError:  # a full disk under stdout; when stderr is full too, the exit code must do
+        with contextlib.suppress(OSError):
+            screen.show_error(error, json=False, colour=colour)
+    _drop_output()
     return error.exit_code
 
 
@@ -198,16 +201,14 @@ def _broken_pipe() -> int:
     return EXIT_PIPE
 
 
-def _drop_output() -> bool:
-    """Forget what stdout cannot take any more, or Python complains about it at its exit. True when there was some."""
+def _drop_output() -> None:
+    """Forget what stdout cannot take any more, or Python complains about it at its exit."""
     try:
         sys.stdout.flush()
-        return False
     except OSError:
         nothing = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nothing, sys.stdout.fileno())
         os.close(nothing)
-        return True
 
 
 def _debug(argv: Sequence[str]) -> bool:
