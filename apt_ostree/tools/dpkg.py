@@ -11,15 +11,17 @@ from apt_ostree import run
 
 # --force-unsafe-io: the tree is thrown away when we fail, so dpkg need not sync it.
 # --force-confnew: into the pristine /usr/etc; ostree's merge protects the user's edits.
-# --status-fd=1: what dpkg works on stands between the lines of the scripts, so that each line has its package.
-OPTIONS = ("--force-unsafe-io", "--force-confnew", "--status-fd=1")
+# --status-fd: what dpkg works on stands between the lines of the scripts, so that each line has its package.
+# It must be a descriptor of its own: dpkg closes it for its children, and a script without stdout fails (EBADF).
+OPTIONS = ("--force-unsafe-io", "--force-confnew", "--status-fd=3")
+_DPKG = ("sh", "-c", 'exec dpkg "$@" 3>&1', "dpkg", *OPTIONS)
 
 
 def unpack(
     prefix: Sequence[str], debs: Sequence[str], on_line: Callable[[str], None], *, timeout: float | None = None
 ) -> None:
     """`dpkg --unpack` of archives, by the paths they have in the sandbox, triggers put off. Raises ToolError."""
-    run.stream([*prefix, "dpkg", *OPTIONS, "--no-triggers", "--unpack", *debs], on_line, timeout=timeout)
+    run.stream([*prefix, *_DPKG, "--no-triggers", "--unpack", *debs], on_line, timeout=timeout)
 
 
 def configure(
@@ -27,7 +29,7 @@ def configure(
 ) -> None:
     """`dpkg --configure` of packages (`name:arch`), triggers put off; no names: everything pending, triggers too."""
     what = ["--no-triggers", "--configure", *names] if names else ["--configure", "--pending"]
-    run.stream([*prefix, "dpkg", *OPTIONS, *what], on_line, timeout=timeout)
+    run.stream([*prefix, *_DPKG, *what], on_line, timeout=timeout)
 
 
 def add_architecture(prefix: Sequence[str], architecture: str) -> None:
