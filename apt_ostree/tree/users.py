@@ -222,4 +222,4 @@ def _path(path: str) -> str:
 
 def _quoted(text: str) -> str:
     escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%")
-    return f'"{escaped}"' if escaped != text or re.search(r"[\s'-]", text) or not text.isascii() else escaped
+    return f'"{escaped}"' if escaped != text or text == "-" or re.search(r"[\s']", text) else escaped

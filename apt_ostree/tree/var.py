@@ -1,7 +1,8 @@
 """/var is the machine's: what packages put there is made again on each host by tmpfiles.d lines.
 
 Directories become `d`, links `L`, files `C` lines with their content in /usr/share/factory: seeded once, never
-overwriting what the host has. Caches, logs and sockets are dropped.
+overwriting what the host has. A directory that a script made for a service's account (a database cluster) is seeded
+as a whole or not at all: its files mean nothing one by one. Caches, logs and sockets are dropped.
 """
 
 from __future__ import annotations
@@ -58,6 +59,7 @@ class _Sorter:
     owners: Owners
     names: Names
     shipped: dict[str, set[str]]  # path -> letters of lines that are not ours
+    ours: dict[str, set[str]]  # the same for the lines of former runs
     lines: dict[str, list[Line]] = field(default_factory=dict)
     dropped: list[str] = field(default_factory=list)
 
@@ -72,7 +74,7 @@ def apply(root: Path, var: Path, owners: Owners, names: Names) -> tuple[dict[str
 
     Returns the tmpfiles lines by owning package ("" for what scripts made) and the paths that were dropped.
     """
-    sorter = _Sorter(root, owners, names, _shipped(root))
+    sorter = _Sorter(root, owners, names, _letters(root, ours=False), _letters(root, ours=True))
     _walk(sorter, var, "")
     return sorter.lines, sorter.dropped
 
@@ -99,10 +101,10 @@ def _forget(root: Path, path: Path, paths: set[str]) -> None:
             path.unlink()
 
 
-def _shipped(root: Path) -> dict[str, set[str]]:
+def _letters(root: Path, *, ours: bool) -> dict[str, set[str]]:
     found: dict[str, set[str]] = {}
     for line in tmpfiles.known(root):
-        if not line.name.startswith("apt-ostree-var-"):
+        if line.name.startswith("apt-ostree-var-") == ours:
             found.setdefault(line.path, set()).add(line.letter)
     return found
 
@@ -111,6 +113,8 @@ def _walk(sorter: _Sorter, var: Path, rel: str) -> None:
     for entry in _children(var, rel):
         if entry.rel in _RUNTIME:
             _runtime(sorter, entry.rel)
+        elif entry.is_dir and _is_seed(sorter, var, entry):
+            _seed(sorter, var, entry)
         elif entry.is_dir:
             _directory(sorter, entry)
             _walk(sorter, var, entry.rel)
@@ -138,6 +142,31 @@ def _dropped(rel: str) -> bool:
 def _runtime(sorter: _Sorter, rel: str) -> None:
     line = Line(path=f"/var/{rel}", kind="L", argument=_RUNTIME[rel])
     sorter.add(line, tmpfiles.CREATES_LINK)
+
+
+def _is_seed(sorter: _Sorter, var: Path, entry: fsops.Entry) -> bool:
+    path = f"/var/{entry.rel}"
+    if fsops.is_dir(sorter.root / FACTORY / path[1:]) and "C" in sorter.ours.get(path, set()):
+        return True  # it was one in the base: what is new joins it
+    if entry.info.st_uid == 0 or path in sorter.ours or path in sorter.shipped or _dropped(f"{entry.rel}/"):
+        return False
+    if any(owned == path or owned.startswith(f"{path}/") for owned in sorter.owners.packages):
+        return False
+    return any(child.is_file for child in fsops.walk(var, entry.rel))
+
+
+def _seed(sorter: _Sorter, var: Path, entry: fsops.Entry) -> None:
+    """One `C` line for a whole directory; owners and modes are those in the factory (tmpfiles.d(5))."""
+    for child in list(fsops.walk(var, entry.rel)):
+        if child.is_whiteout:
+            fsops.discard(sorter.root, f"{FACTORY}/var/{child.rel}")
+        elif not (child.is_dir or child.is_file or child.is_link):
+            child.path.unlink()
+            sorter.dropped.append(f"/var/{child.rel}")
+    _factory_parents(sorter.root, entry)
+    fsops.move(entry.path, sorter.root, f"{FACTORY}/var/{entry.rel}")
+    path = f"/var/{entry.rel}"
+    sorter.lines.setdefault(sorter.owners.of(path), []).append(Line(path=path, kind="C"))
 
 
 def _directory(sorter: _Sorter, entry: fsops.Entry) -> None:

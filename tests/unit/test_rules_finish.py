@@ -125,6 +125,38 @@ def test_what_packages_ship_lines_for_is_left_to_them(tmp_path: Path) -> None:
         assert path not in text
 
 
+def test_a_service_directory_made_by_a_script_is_seeded_as_a_whole(tmp_path: Path) -> None:
+    tree, var = layered(tmp_path)
+    put(var, "lib/db/main/base/1", mode=0o600)
+    put(var, "lib/db/main/other")
+    (var / "lib/db/main/wal").mkdir()
+    (var / "lib/db/main/now").symlink_to("base")
+    os.mkfifo(var / "lib/db/main/pipe")
+    for path in (var / "lib/db", *(var / "lib/db").rglob("*")):
+        os.chown(path, 42, 8, follow_symlinks=False)
+    owned(tree, "db", "/var/lib/db", database="usr/lib/sysimage/dpkg")
+    report = finish(FinishJob(root=tree, var=var))
+    assert conf(tree, "apt-ostree-var-db") == ["d /var/lib/db 0755 _apt mail - -"]
+    assert [line for line in conf(tree, "apt-ostree-var-scripts") if "/db" in line] == ["C /var/lib/db/main - - - - -"]
+    factory = tree / "usr/share/factory/var/lib/db/main"
+    assert names(factory) == ["base", "now", "other", "wal"]
+    assert (factory / "base/1").stat().st_uid == 42
+    assert report.dropped == ("/var/lib/db/main/pipe",)
+
+
+def test_a_seeded_directory_takes_what_a_later_layer_changes(tmp_path: Path) -> None:
+    tree, var = layered(tmp_path)
+    put(tree, "usr/lib/tmpfiles.d/apt-ostree-var-scripts.conf", "C /var/lib/db/main - - - - -\n")
+    for name in ("kept", "changed", "gone"):
+        put(tree, f"usr/share/factory/var/lib/db/main/{name}", "old")
+    put(var, "lib/db/main/changed", "new")
+    os.mknod(var / "lib/db/main/gone", stat.S_IFCHR, os.makedev(0, 0))
+    finish(FinishJob(root=tree, var=var))
+    factory = tree / "usr/share/factory/var/lib/db/main"
+    assert {name: (factory / name).read_text() for name in names(factory)} == {"kept": "old", "changed": "new"}
+    assert "C /var/lib/db/main - - - - -" in conf(tree, "apt-ostree-var-scripts")
+
+
 def test_layering_merges_the_lines_of_the_base(tmp_path: Path) -> None:
     tree, var = layered(tmp_path)
     put(tree, "usr/lib/tmpfiles.d/apt-ostree-var-scripts.conf", "d /var/lib/old 0755 root root - -\n"
