@@ -135,9 +135,9 @@ def _bootstrap_tree(plan: ComposePlan, reporter: Reporter) -> None:
     try:
         mmdebstrap.bootstrap(plan.argv, lambda line: reporter.event(OutputLine(line=line)), env=_ENVIRONMENT)
     except ToolError as error:
-        wrong = [line.removeprefix("E: ") for line in error.details if line.startswith("E: ")]
+        wrong = [line[3:] for line in error.details if line.startswith("E: ") and "failed" not in line]
         raise AptOstreeError(
-            f"bootstrapping {plan.treefile.suite} failed{f': {wrong[0]}' if wrong else ''}",
+            f"bootstrapping {plan.treefile.suite} failed{': ' if wrong else ''}{'; '.join(wrong)}",
             details=error.details,
             hint="check suite, mirrors and packages of the treefile, and the network",
             code="bootstrap-failed",
