@@ -8,6 +8,8 @@ ends with us (it reads from a pipe that we hold), so nothing can be left behind.
 from __future__ import annotations
 
 import contextlib
+import os
+import signal
 import subprocess
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -92,6 +94,9 @@ class NamespaceHost:
             raise AssertionError(f"the namespace host did not start: {message}")
         self._pid = int(pid)
         self.boots += 1
+        # what systemd starts before any service; both complain about what a namespace cannot have
+        self.run("systemd-sysusers", check=False)
+        self.run("systemd-tmpfiles", "--create", "--prefix=/var", check=False)
 
     def power_cut(self) -> None:
         """Everything in the host dies at once, nothing is finalised."""
@@ -183,7 +188,7 @@ class NamespaceHost:
             yield process
         finally:
             if process.poll() is None:
-                process.kill()
+                os.killpg(process.pid, signal.SIGKILL)  # nsenter and what it forked into the pid namespace
             process.communicate()
 
     def expose(self, path: Path) -> str:
