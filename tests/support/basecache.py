@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import functools
 import hashlib
 import os
 import shutil
@@ -25,7 +26,8 @@ from tests.support.sysroots import Base, Sysroot, remove
 PACKAGE = CHECKOUT / "apt_ostree"
 TREEFILES = PACKAGE / "data/treefiles"
 COMPOSERS = ("treefile.py", "compose.py", "ops/compose_tree.py", "tools/mmdebstrap.py", "tree/**/*.py")
-WEEK = 7 * 24 * 3600.0
+HOUR = 3600.0  # seconds
+WEEK = 7 * 24 * HOUR
 
 # What a machine must have in its tree to run apt-ostree from the checkout: Debian's own Python and libraries.
 HOST_PACKAGES = ("python3", "python3-typer", "python3-rich", "python3-debian", "python3-sh", "bubblewrap")
@@ -49,13 +51,13 @@ def workspace() -> Iterator[Path]:
             for left in area.iterdir():
                 with _locked(left, wait=False) as dead:
                     if dead:
-                        _remove_all(left)
+                        remove(left)
             path = Path(tempfile.mkdtemp(dir=area))
             stack.enter_context(_locked(path))
         try:
             yield path
         finally:
-            _remove_all(path)
+            remove(path)
 
 
 @contextlib.contextmanager
@@ -72,13 +74,6 @@ def _locked(path: Path, *, wait: bool = True) -> Iterator[bool]:
         os.close(descriptor)
 
 
-def _remove_all(path: Path) -> None:
-    for entry in path.iterdir() if path.is_dir() else ():
-        if (entry / "ostree").is_dir():
-            remove(entry)
-    run(["rm", "-rf", "--one-file-system", path])
-
-
 def base(name: str = "debian-13-minimal", *, extra: Sequence[str] = ()) -> Base:
     """The composed base of an example treefile, with `extra` packages; composed when it is not here yet.
 
@@ -87,9 +82,8 @@ def base(name: str = "debian-13-minimal", *, extra: Sequence[str] = ()) -> Base:
     treefile = tomllib.loads((TREEFILES / f"{name}.toml").read_text())
     treefile["packages"] = sorted({*treefile.get("packages", ()), *extra})
     text = to_toml(treefile)
-    key = _key(text)
     with _locked(root() / "compose.lock"):
-        home = root() / "bases" / f"{name}-{key}"
+        home = _home(name, text)
         if not _fresh(home):
             _compose(home, text)
             _prune(name)
@@ -97,8 +91,19 @@ def base(name: str = "debian-13-minimal", *, extra: Sequence[str] = ()) -> Base:
     return Base(repo=home / "repo", ref=treefile["ref"], checksum=(home / "checksum").read_text())
 
 
-def _key(treefile: str) -> str:
-    total = hashlib.sha256(treefile.encode())
+def _home(name: str, treefile: str) -> Path:
+    """Where the base of this treefile and this code is, or will be."""
+    bases, prefix = root() / "bases", f"{name}-{hashlib.sha256(treefile.encode()).hexdigest()[:8]}"
+    if os.environ.get("APT_OSTREE_TEST_KEEP_BASE"):  # while one edits a tree rule: the last base will do
+        kept = sorted((home for home in bases.glob(f"{prefix}-*") if _fresh(home)), key=_last_use)
+        if kept:
+            return kept[-1]
+    return bases / f"{prefix}-{_code()}"
+
+
+@functools.cache  # one answer a session, whatever is edited meanwhile
+def _code() -> str:
+    total = hashlib.sha256()
     for pattern in COMPOSERS:
         for path in sorted(PACKAGE.glob(pattern)):
             total.update(path.relative_to(PACKAGE).as_posix().encode() + b"\0" + path.read_bytes())
@@ -136,10 +141,14 @@ def discard(base: Base) -> None:
 
 
 def _prune(name: str, keep: int = 4) -> None:
-    """Keep the bases used last; a running session has touched its own."""
-    homes = sorted((root() / "bases").glob(f"{name}-*"), key=lambda home: (home / "used").stat().st_mtime)
-    for home in homes[:-keep]:
-        shutil.rmtree(home, ignore_errors=True)
+    """Keep the bases used last, and all that a session still running may use."""
+    for home in sorted((root() / "bases").glob(f"{name}-*"), key=_last_use)[:-keep]:
+        if time.time() - _last_use(home) > HOUR:
+            shutil.rmtree(home, ignore_errors=True)
+
+
+def _last_use(home: Path) -> float:
+    return (home / "used").stat().st_mtime if (home / "used").exists() else 0.0
 
 
 def to_toml(table: Mapping[str, Any], *, inside: str = "") -> str:

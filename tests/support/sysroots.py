@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+import signal
 import stat
 import subprocess
 import sys
@@ -215,7 +216,7 @@ class Sysroot:
         """End what `start` left running and remove the sysroot."""
         for process in self._running:
             if process.poll() is None:
-                os.killpg(process.pid, 9)
+                os.killpg(process.pid, signal.SIGKILL)
             process.communicate()
         remove(self.path)
 
@@ -249,8 +250,9 @@ def changes(before: Mapping[str, str], after: Mapping[str, str]) -> list[str]:
 
 
 def remove(path: Path) -> None:
-    """Remove a sysroot: its deployments are immutable (chattr +i)."""
-    deployments = [entry for entry in path.glob("ostree/deploy/*/deploy/*") if entry.is_dir()]
-    if deployments:
-        run(["chattr", "-f", "-i", *deployments], check=False)
+    """Remove a directory with sysroots in it, at most three levels down: their deployments are immutable (+i)."""
+    depths = ("", "*/", "*/*/", "*/*/*/")
+    found = [entry for depth in depths for entry in path.glob(f"{depth}ostree/deploy/*/deploy/*") if entry.is_dir()]
+    if found:
+        run(["chattr", "-f", "-i", *found], check=False)
     run(["rm", "-rf", "--one-file-system", path])
