@@ -59,6 +59,8 @@ class _Listener:
     def line(self, line: str) -> None:
         processing = _PROCESSING.fullmatch(line)
         if processing:
+            if processing["package"] != self.current:
+                self.tail.clear()  # an error is told with the lines of its own package
             stage, self.current = processing["stage"], processing["package"]
             self.where = f"{self.current}.{_SCRIPT_OF_STAGE.get(stage, stage)}"
             if stage in ("install", "configure"):

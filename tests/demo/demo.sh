@@ -14,11 +14,12 @@ times=()
 say() { printf '\n\033[1m== %s\033[0m\n' "$*"; }
 show() { printf '\033[2m$ %s\033[0m\n' "$*"; "$@"; }
 clock() { # clock NAME COMMAND...: run it and remember how long it took
-  local name=$1 start=$EPOCHREALTIME; shift
-  show "$@"
-  times+=("$(printf '%-34s %6.1f s' "$name" "$(bc_sub "$EPOCHREALTIME" "$start")")")
+  local name=$1 start=$EPOCHREALTIME status=0; shift
+  show "$@" || status=$?
+  times+=("$(printf '%-34s %6.1f s' "$name" "$(minus "$EPOCHREALTIME" "$start")")")
+  return "$status"
 }
-bc_sub() { awk -v a="$1" -v b="$2" 'BEGIN { print a - b }'; }
+minus() { awk -v a="$1" -v b="$2" 'BEGIN { print a - b }'; }
 ao() { "$TOOL" --sysroot "$SYSROOT" "$@"; }
 clock_ao() { local name=$1; shift; clock "$name" "$TOOL" --sysroot "$SYSROOT" "$@"; }
 
@@ -47,7 +48,7 @@ ostree admin init-fs --modern "$SYSROOT" 2>/dev/null || ostree admin init-fs "$S
 ostree admin os-init --sysroot="$SYSROOT" debian
 ostree pull-local --repo="$SYSROOT/ostree/repo" "$REPO" "$REF"
 ostree admin deploy --sysroot="$SYSROOT" --os=debian --karg=root=LABEL=root --karg=rw "$REF"
-times+=("$(printf '%-34s %6.1f s' "first deployment" "$(bc_sub "$EPOCHREALTIME" "$start")")")
+times+=("$(printf '%-34s %6.1f s' "first deployment" "$(minus "$EPOCHREALTIME" "$start")")")
 
 say "3. Layer real packages: one with a service and a system user"
 clock_ao "install chrony htop" install --assumeyes chrony htop
@@ -76,7 +77,7 @@ say "5. Uninstall, then roll back"
 clock_ao "uninstall htop" uninstall --assumeyes htop
 clock_ao "rollback" rollback
 show ao status
-ostree fsck --repo="$SYSROOT/ostree/repo" --quiet
+ostree fsck --repo="$SYSROOT/ostree/repo" --quiet >/dev/null
 echo "ostree fsck: clean"
 
 say "Where time went"
