@@ -208,7 +208,6 @@ class PlannedPackage:
 class StepKind(StrEnum):
     UNPACK = "unpack"
     CONFIGURE = "configure"
-    REMOVE = "remove"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,7 +14,6 @@ _REQUEST = re.compile(
     rf"(?P<name>{NAME})(?::(?P<arch>[a-z0-9-]+))?(?:=(?P<version>{VERSION})|/(?P<suite>[A-Za-z0-9][\w.+/-]*))?"
 )
 _LOCAL = re.compile(rf"(?P<sha>[0-9a-f]{{64}}):(?P<name>{NAME})_(?P<version>{VERSION})_(?P<arch>[a-z0-9-]+)")
-SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 def parse(text: str) -> PackageRequest:

@@ -42,13 +42,6 @@ def audit(prefix: Sequence[str]) -> str:
     return run.capture([*prefix, "dpkg", "--audit"]).stdout.strip()
 
 
-def deb_field(path: Path, *fields: str) -> dict[str, str]:
-    """Control fields of an archive (`dpkg-deb --show`). Raises ToolError for what is no Debian archive."""
-    form = "".join(f"${{{field}}}\\n" for field in fields)
-    lines = run.capture(["dpkg-deb", f"--showformat={form}", "--show", path]).stdout.split("\n")
-    return dict(zip(fields, lines, strict=False))
-
-
 @contextmanager
 def deb_tar(path: Path) -> Iterator[IO[bytes]]:
     """The file system archive of a .deb as a tar stream (`dpkg-deb --fsys-tarfile`)."""

@@ -13,34 +13,15 @@ def _repo(repo: Path, *words: str | Path) -> list[str | Path]:
     return ["ostree", f"--repo={repo}", *words]
 
 
-def init(repo: Path, mode: str = "bare") -> None:
-    """`ostree init`."""
-    run.capture(_repo(repo, "init", f"--mode={mode}"))
-
-
 def config_get(repo: Path, key: str) -> str:
     """`ostree config get`; a key that is not set is an empty string."""
     done = run.capture(_repo(repo, "config", "get", key), check=False)
     return done.stdout.strip() if done.returncode == 0 else ""
 
 
-def config_set(repo: Path, key: str, value: str) -> None:
-    """`ostree config set`."""
-    run.capture(_repo(repo, "config", "set", key, value))
-
-
 def rev_parse(repo: Path, rev: str) -> str:
     """Checksum of a ref, refspec or (partial) checksum. Raises ToolError when there is none."""
     return run.capture(_repo(repo, "rev-parse", "--", rev)).stdout.strip()
-
-
-def has(repo: Path, rev: str) -> bool:
-    """True when `rev` names a commit object that is here."""
-    try:
-        run.capture(_repo(repo, "show", rev_parse(repo, rev)))
-    except ToolError:
-        return False
-    return True
 
 
 def refs(repo: Path) -> tuple[str, ...]:
@@ -58,25 +39,9 @@ def ref_delete(repo: Path, ref: str) -> None:
     run.capture(_repo(repo, "refs", "--delete", ref))
 
 
-def show_raw(repo: Path, rev: str) -> str:
-    """The commit object as GVariant text (`ostree show --raw`)."""
-    return run.capture(_repo(repo, "show", "--raw", rev)).stdout
-
-
-def show_metadata(repo: Path, rev: str, key: str) -> str:
-    """One string of a commit's metadata, as GVariant text; empty when the key is not there."""
-    done = run.capture(_repo(repo, "show", f"--print-metadata-key={key}", rev), check=False)
-    return done.stdout.strip() if done.returncode == 0 else ""
-
-
 def cat(repo: Path, rev: str, path: str) -> str:
     """Content of one file of a commit."""
     return run.capture(_repo(repo, "cat", rev, path)).stdout
-
-
-def ls(repo: Path, rev: str, *options: str) -> str:
-    """`ostree ls`."""
-    return run.capture(_repo(repo, "ls", *options, rev)).stdout
 
 
 def checkout(repo: Path, commit: str, destination: Path, *, subpath: str = "") -> None:
@@ -122,16 +87,6 @@ def commit(
 def fsck(repo: Path) -> None:
     """`ostree fsck`. Raises ToolError when an object is broken."""
     run.capture(_repo(repo, "fsck", "--quiet"))
-
-
-def prune(repo: Path) -> str:
-    """Drop objects nothing refers to; returns what ostree said of it."""
-    return run.capture(_repo(repo, "prune", "--refs-only")).stdout
-
-
-def pull_local(repo: Path, source: Path, rev: str) -> None:
-    """`ostree pull-local`."""
-    run.capture(_repo(repo, "pull-local", source, rev))
 
 
 def admin_status(sysroot: Path) -> str:
