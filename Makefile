@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-unit test-real lint docs install uninstall clean
+.PHONY: help setup demo test test-unit test-real lint bench docs install uninstall clean
 
 export DEBIAN_FRONTEND := noninteractive
 
@@ -58,6 +58,9 @@ lint: setup ## Style, types and layers
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+bench: setup ## Where time goes, as ratios to the plain tools (root)
+	$(BIN)/python -m tests.bench.bench
 
 docs: setup ## Write man/ and completions/ from the command tree
 	$(BIN)/python -m apt_ostree.cli.manual man completions

@@ -7,17 +7,19 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Sequence
+import time
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from apt_ostree.aptroot import AptRoot
 from apt_ostree.errors import AptOstreeError, ToolError, UsageError, VerificationError
-from apt_ostree.model import LocalPackage, PlannedPackage, Resolution
+from apt_ostree.model import Deployment, LocalPackage, PlannedPackage, Resolution
 from apt_ostree.paths import Store
 from apt_ostree.report import Advanced, OutputLine, Reporter
 from apt_ostree.tools import apt
 from apt_ostree.tree import debcheck
 
+UNUSED = 14 * 24 * 3600.0  # seconds a stored package is kept after its last use
 _STATUS = re.compile(r"dlstatus:\d+:([\d.]+):.*")
 
 
@@ -44,6 +46,9 @@ def download(root: AptRoot, store: Store, resolution: Resolution, reporter: Repo
     archive whole before it is taken in. Raises VerificationError, AptOstreeError.
     """
     wanted = missing(store, resolution)
+    for planned in resolution.packages:
+        if planned not in wanted and planned.local is None:
+            _use(stored(store, planned.sha256))
     if not wanted:
         return 0
     total = sum(p.download_size for p in wanted)
@@ -137,10 +142,33 @@ def import_local(store: Store, packages: Sequence[LocalPackage]) -> None:
             _take(copy, target)
 
 
+def prune(store: Store, deployments: Iterable[Deployment]) -> int:
+    """Drop stored packages nobody used for two weeks; returns how many.
+
+    Local packages that a deployment asks for stay: they are nowhere else.
+    """
+    kept = {f"{local.sha256}.deb" for deployment in deployments for local in deployment.origin.requested_local}
+    old = time.time() - UNUSED
+    doomed = [path for path in _archives(store) if path.name not in kept and path.stat().st_mtime < old]
+    for path in doomed:
+        path.unlink()
+    return len(doomed)
+
+
+def _archives(store: Store) -> list[Path]:
+    return list(store.debs.glob("*.deb")) if store.debs.is_dir() else []
+
+
+def _use(path: Path) -> None:
+    """Note that a stored package is of use still (`prune` goes by this)."""
+    os.utime(path)
+
+
 def _take(source: Path, target: Path) -> None:
     source.chmod(0o600)
     with source.open("rb") as stream:
         os.fsync(stream.fileno())
+    _use(source)  # not the time the archive gave it
     source.rename(target)
 
 

@@ -119,10 +119,14 @@ def _deploy(guard: Guard, planned: Planned, checksum: str) -> None:
     with guard.interrupts.shielded(), phase(context.reporter, "deploy", title):
         point("deploy")
         hold_base(context.paths.repo, plan.base.checksum)
-        if planned.target is not None:
-            switch_default(context.paths, planned.situation.system, planned.target)
-        else:
-            deploy_commit(context.paths, planned.situation.system, checksum, plan.origin, plan.stateroot)
+        try:
+            if planned.target is not None:
+                switch_default(context.paths, planned.situation.system, planned.target)
+            else:
+                deploy_commit(context.paths, planned.situation.system, checksum, plan.origin, plan.stateroot)
+        except AptOstreeError:
+            release_bases(context.paths.repo, planned.situation.system.deployments)
+            raise
 
 
 def _clean_up(guard: Guard) -> None:
@@ -132,7 +136,9 @@ def _clean_up(guard: Guard) -> None:
     with guard.interrupts.shielded(), phase(context.reporter, "cleanup", "Cleaning up"):
         try:
             point("cleanup")
-            release_bases(context.paths.repo, sysroot.load(context.paths).deployments)
+            deployments = sysroot.load(context.paths).deployments
+            release_bases(context.paths.repo, deployments)
+            fetch.prune(context.paths.store, deployments)
         except AptOstreeError as error:
             context.reporter.event(Warned(message=f"cleaning up failed: {error.message}"))
 
