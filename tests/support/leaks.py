@@ -21,6 +21,18 @@ def adopt_orphans() -> None:
         raise OSError(ctypes.get_errno(), "prctl(PR_SET_CHILD_SUBREAPER)")
 
 
+def reap_foreign() -> None:
+    """Reap dead children that lived in another pid namespace.
+
+    They are adopted: what we start ourselves is in our own. A namespace ends only when all its dead are reaped.
+    """
+    for pid in _children().get(os.getpid(), []):
+        with contextlib.suppress(OSError):
+            status = dict(line.split(":\t", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
+            if status["State"].startswith("Z") and len(status["NSpid"].split()) > 1:
+                os.waitpid(pid, os.WNOHANG)
+
+
 def mounts(below: Path) -> set[str]:
     """Mount points below a path (others on the machine are no business of ours)."""
     found = set()

@@ -11,9 +11,11 @@ import contextlib
 import os
 import signal
 import subprocess
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from tests.support import leaks
 from tests.support.process import CHECKOUT, Done, environment, run
 from tests.support.sysroots import Sysroot
 
@@ -105,15 +107,20 @@ class NamespaceHost:
         assert self._holder.stdin
         with contextlib.suppress(BrokenPipeError):
             self._holder.stdin.close()
-        try:
-            self._holder.wait(timeout=10)
-        except subprocess.TimeoutExpired:
-            self._holder.kill()  # --kill-child takes the namespaces along
-            self._holder.wait()
+        self._await_end(self._holder)
         for pipe in (self._holder.stdout, self._holder.stderr):
             if pipe:
                 pipe.close()
         self._holder = None
+
+    @staticmethod
+    def _await_end(holder: subprocess.Popen[str]) -> None:
+        until = time.monotonic() + 10
+        while holder.poll() is None:
+            leaks.reap_foreign()  # what nsenter left to us; the namespace waits for it
+            if time.monotonic() > until:
+                holder.kill()  # --kill-child takes the namespaces along
+            time.sleep(0.01)
 
     def shutdown(self) -> None:
         """What a clean shutdown does: finalise the staged deployment, then everything ends."""
