@@ -12,7 +12,7 @@ PYTEST := $(BIN)/python -m pytest
 
 # What the program runs, then what only building and testing need.
 PACKAGES := apt bubblewrap dpkg mount ostree mmdebstrap debian-archive-keyring uidmap util-linux \
-	apt-utils ca-certificates e2fsprogs gpg gpg-agent groff-base jq libcap2-bin python3 python3-venv
+	apt-utils ca-certificates e2fsprogs gpg gpg-agent groff-base jq libcap2-bin python3 python3-venv systemd
 
 help: ## Show this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
