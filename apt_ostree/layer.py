@@ -149,7 +149,8 @@ def _commit(job: LayerJob, tree: Path, report: rules.FinishReport) -> Commit:
         parent=job.base.checksum,
         subject=job.command or "apt-ostree layer",
         strings=strings,
-        options=("--consume",),
+        # consume: new files move into the repo instead of being copied
+        options=("--consume", *(("--bootable",) if job.base.metadata.get("ostree.bootable") else ())),
     )
     return Commit(
         checksum=checksum, version=job.base.version, parent=job.base.checksum, subject=job.command, layer=meta

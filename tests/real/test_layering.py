@@ -146,3 +146,11 @@ def test_b25_same_inputs_give_the_same_tree(sysroot: Sysroot, repo: LocalRepo) -
         sysroot.apt_ostree("cleanup", "--rollback", "--pending", "--base")
         run(["ostree", f"--repo={sysroot.repo}", "prune", "--refs-only", "--depth=0"])
     assert contents[0] == contents[1]
+
+
+def test_a_layered_commit_is_as_bootable_as_its_base(sysroot: Sysroot, repo: LocalRepo) -> None:
+    repo.publish(tool("foo"))
+    sysroot.apt_ostree("install", "-y", "foo")
+    first = sysroot.apt_ostree("status", "--json").json["deployments"][0]
+    for key in ("ostree.bootable", "ostree.linux"):
+        assert first["layered-commit-meta"][key] == first["base-commit-meta"][key]
