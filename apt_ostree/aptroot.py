@@ -82,6 +82,7 @@ class AptRoot:
 
     def refresh(self, on_line: Callable[[str], None]) -> None:
         """Fetch the package lists. Raises VerificationError when a source does not verify, else AptOstreeError."""
+        self._own_lists()
         try:
             apt.update(self.config, on_line)
         except ToolError as error:
@@ -100,6 +101,14 @@ class AptRoot:
                 code="refresh-failed",
             ) from error
         self.stamp.write_text(self.sources_digest)
+
+    def _own_lists(self) -> None:
+        """Lists that are linked in become copies: apt gives what it refreshes another name, owner and mode."""
+        for link in self.lists.iterdir():
+            if link.is_symlink():
+                target = link.resolve()
+                link.unlink()
+                shutil.copy2(target, link)
 
     def releases(self) -> tuple[str, ...]:
         """sha256 of every Release file the lists hang on, sorted."""

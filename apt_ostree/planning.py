@@ -311,7 +311,7 @@ def apt_directory_for_dry_run(context: Context) -> Iterator[Path]:
         if lists.is_dir():
             (directory / "state/lists/partial").mkdir(parents=True)
             for path in (lists / "lists").iterdir():
-                if path.is_file():
+                if path.is_file() and path.name != "lock":
                     (directory / "state/lists" / path.name).symlink_to(path)
             if (lists / "refreshed").is_file():
                 (directory / "state/refreshed").write_bytes((lists / "refreshed").read_bytes())

@@ -173,15 +173,16 @@ def refuse_base_changes(actions: Sequence[Action], items: Sequence[str]) -> None
 def _resolution(
     root: AptRoot, actions: Sequence[Action], wanted: Wanted, inactive: tuple[PackageRequest, ...]
 ) -> Resolution:
-    local = {(item.package.name, item.package.version): item for item in wanted.local}
+    local = {(item.package.name, item.package.version, item.package.arch): item for item in wanted.local}
     asked = {request.name for request in wanted.requested}
     news = [a for a in actions if a.verb == "Inst"]
-    remote = [f"{a.name}:{a.arch}={a.new}" for a in news if (a.name, a.new) not in local]
-    records = {(r["Package"], r["Version"]): r for r in reversed([*apt.show(root.config, remote)])} if remote else {}
+    remote = [f"{a.name}:{a.arch}={a.new}" for a in news if (a.name, a.new, a.arch) not in local]
+    shown = reversed([*apt.show(root.config, remote)]) if remote else ()
+    records = {(r["Package"], r["Version"], r["Architecture"]): r for r in shown}
     packages = []
     for action in news:
-        mine = local.get((action.name, action.new))
-        record = records.get((action.name, action.new))
+        mine = local.get((action.name, action.new, action.arch))
+        record = records.get((action.name, action.new, action.arch))
         packages.append(_planned(action, mine, record, mine is not None or action.name in asked))
     return Resolution(packages=tuple(packages), steps=steps(actions), inactive=inactive, sources=root.releases())
 

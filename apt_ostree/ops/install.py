@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from apt_ostree import fetch, requests, transaction
 from apt_ostree.errors import ResolveError, UsageError
-from apt_ostree.model import LocalPackage, Origin, PackageRequest, Result, TransactionKind
+from apt_ostree.model import LocalPackage, Origin, Package, PackageRequest, Result, TransactionKind
 from apt_ostree.planning import Change, Context, Situation
 
 
@@ -56,10 +56,12 @@ def _change(
     warnings = _refuse_inactive(situation, fresh)
     origin = replace(
         start,
-        # the newest word on a package wins: htop=1.0 after htop takes its place
-        requested=tuple(old for old in start.requested if old.name not in {new.name for new in fresh}) + fresh,
+        # the newest word on a package wins: htop=1.0 after htop takes its place, htop:i386 does not
+        requested=tuple(old for old in start.requested if not any(_same_package(old, new) for new in fresh)) + fresh,
         requested_local=tuple(
-            old for old in start.requested_local if old.package.name not in {new.package.name for new in fresh_local}
+            old
+            for old in start.requested_local
+            if not any(_same_package(old.package, new.package) for new in fresh_local)
         )
         + fresh_local,
         recommends=start.recommends
@@ -67,6 +69,11 @@ def _change(
         else situation.context.options.recommends,
     )
     return Change(kind=TransactionKind.PKG_CHANGE, origin=origin, base=situation.base, warnings=warnings)
+
+
+def _same_package(one: PackageRequest | Package, other: PackageRequest | Package) -> bool:
+    """False for two architectures of one package, which can be installed together (Multi-Arch: same)."""
+    return one.name == other.name and (one.arch == other.arch or "all" in (one.arch, other.arch))
 
 
 def edited(change: Change, situation: Situation, packages: Sequence[str], uninstall: Sequence[str]) -> Change:
@@ -130,7 +137,8 @@ def remove_requests(origin: Origin, arguments: Sequence[str]) -> Origin:
     """
     requested, local, unknown = list(origin.requested), list(origin.requested_local), []
     for argument in arguments:
-        hits = [r for r in requested if argument in (r.name, str(r), f"{r.name}:{r.arch}")]
+        exact = [r for r in requested if argument == str(r)]  # libc6, when libc6:i386 is requested as well
+        hits = exact or [r for r in requested if argument in (r.name, f"{r.name}:{r.arch}")]
         local_hits = [item for item in local if argument in (item.package.name, item.nevra, str(item))]
         if not hits and not local_hits:
             unknown.append(argument)
