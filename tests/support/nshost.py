@@ -152,7 +152,8 @@ class NamespaceHost:
             "PYTHONDONTWRITEBYTECODE": "1",
             **(env or {}),
         }
-        enter = ["nsenter", f"--target={self._pid}", "--mount", "--pid", "--", "chroot", str(self.root)]
+        # --root: setns(2) alone would leave the chroot that the tests themselves may run in
+        enter = ["nsenter", f"--target={self._pid}", "--mount", "--pid", "--root", "--", "chroot", str(self.root)]
         return [
             *enter,
             "/usr/bin/env",
@@ -205,7 +206,7 @@ class NamespaceHost:
         outside = f"{self.root}{inside}"
         make = 'mkdir -p "$2"' if path.is_dir() else 'mkdir -p "${2%/*}"; : > "$2"'
         script = f'set -e; {make}; mount --bind "$1" "$2"; mount -o remount,bind,ro "$2"'
-        run(["nsenter", f"--target={self._pid}", "--mount", "--", "sh", "-c", script, "sh", path, outside])
+        run(["nsenter", f"--target={self._pid}", "--mount", "--root", "--", "sh", "-c", script, "sh", path, outside])
         return inside
 
     # --- questions
