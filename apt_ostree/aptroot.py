@@ -123,6 +123,8 @@ def build(directory: Path, base: BaseState, source: SourceTree, *, disabled: tup
     """
     for name in ("state/lists/partial", "cache/archives/partial", "log"):
         (directory / name).mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(directory / "tmp", ignore_errors=True)
+    (directory / "tmp").mkdir(mode=0o700)
     fresh = directory / "etc.new"
     shutil.rmtree(fresh, ignore_errors=True)
     for name in ("sources.list.d", "preferences.d", "trusted.gpg.d", "auth.conf.d"):
