@@ -33,7 +33,7 @@ def run(context: Context, request: Request) -> Result:
         )
     host.require_ostree(context.paths)
     if context.options.dry_run:
-        doomed = _doomed(sysroot.load(context.paths), request)
+        doomed = _doomed(sysroot.load(context.paths), context.options.stateroot, request)
         names = ", ".join(deployment.id for deployment in doomed) or "no deployment"
         return Result(command=context.options.command, changed=False, message=f"Would drop {names}.")
     with transaction.guarded(context, context.paths.store, None) as guard:
@@ -54,20 +54,31 @@ def run(context: Context, request: Request) -> Result:
         )
 
 
-def _doomed(system: sysroot.Sysroot, request: Request) -> list[Deployment]:
+def _doomed(system: sysroot.Sysroot, stateroot: str, request: Request) -> list[Deployment]:
     """Last first, so that indexes stay true while they go."""
     doomed = [
         deployment
         for deployment in system.deployments
         if not deployment.booted
         and not deployment.origin.pinned
-        and ((request.pending and deployment.pending) or (request.rollback and deployment.rollback))
+        and (
+            (request.pending and deployment.pending)
+            or (request.rollback and _is_way_back(system, stateroot, deployment))
+        )
     ]
     return doomed[::-1]
 
 
+def _is_way_back(system: sysroot.Sysroot, stateroot: str, deployment: Deployment) -> bool:
+    """The booted one has a rollback; of a system that does not run it is what comes after the next boot."""
+    if system.booted is not None:
+        return deployment.rollback
+    first = system.first(stateroot or system.default_stateroot)
+    return first is not None and deployment.osname == first.osname and deployment.index > first.index
+
+
 def _drop_deployments(context: Context, request: Request) -> int:
-    doomed = _doomed(sysroot.load(context.paths), request)
+    doomed = _doomed(sysroot.load(context.paths), context.options.stateroot, request)
     for deployment in doomed:
         ostree.admin_undeploy(context.paths.sysroot, deployment.index)
     return len(doomed)
