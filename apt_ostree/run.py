@@ -9,11 +9,11 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import select
 import shlex
 import signal
 import subprocess
 import tempfile
-import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -173,7 +173,7 @@ def stream(
         command = sh.Command(words[0])
     except sh.CommandNotFound as error:
         raise missing(words[0]) from error
-    with Path(os.devnull).open("rb") as nothing:
+    with launching(), Path(os.devnull).open("rb") as nothing:
         running = command(
             *words[1:],
             _bg=True,
@@ -192,36 +192,86 @@ def stream(
             _no_out=True,
             _cwd=str(cwd or "/"),
         )
-        _wait(running, words, tail, timeout)
+        process = _Running(running, _pidfd(running.pid))
+    try:
+        _wait(process, words, tail, timeout)
+    finally:
+        if process.fd >= 0:
+            os.close(process.fd)
 
 
-def _wait(running: Any, words: list[str], tail: deque[str], timeout: float | None) -> None:
+@dataclass(frozen=True, slots=True)
+class _Running:
+    """A command of sh, and a descriptor that tells of its end (pidfd_open(2)), -1 when it has ended already.
+
+    sh's own waiting polls, and holds a lock that a signal could leave taken.
+    """
+
+    command: Any
+    fd: int
+
+    def ended(self, seconds: float | None) -> bool:
+        """Wait for the end; False when it did not come in time."""
+        return self.fd < 0 or bool(select.select([self.fd], [], [], seconds)[0])
+
+
+def _pidfd(pid: int) -> int:
+    try:
+        return os.pidfd_open(pid)
+    except ProcessLookupError:
+        return -1
+
+
+def _wait(running: _Running, words: list[str], tail: deque[str], timeout: float | None) -> None:
     import sh
 
     try:
-        running.wait(timeout=timeout)
-    except sh.TimeoutException as error:
-        _end(running)
-        raise ToolError(
-            f"'{shlex.join(words[:3])}' was ended after {timeout:.0f} s",
-            argv=words,
-            returncode=124,
-            details=tail,
-        ) from error
-    except sh.ErrorReturnCode as error:
-        raise failed(words, error.exit_code, list(tail)) from error
+        if _launch.late is not None:
+            raise _launch.late
+        if not running.ended(timeout):
+            raise ToolError(
+                f"'{shlex.join(words[:3])}' was ended after {timeout:.0f} s", argv=words, returncode=124, details=tail
+            )
     except BaseException:
         _end(running)
         raise
+    try:
+        running.command.wait()
+    except sh.ErrorReturnCode as error:
+        raise failed(words, error.exit_code, list(tail)) from error
 
 
-def _end(running: Any) -> None:
-    """End a process group for certain: SIGTERM, a short grace, SIGKILL; then reap."""
-    for signum, grace in ((signal.SIGTERM, GRACE_SECONDS), (signal.SIGKILL, GRACE_SECONDS)):
+def _end(running: _Running) -> None:
+    """End a process group for certain: SIGTERM, a short grace, SIGKILL; then it is reaped by sh's own thread."""
+    for signum in (signal.SIGTERM, signal.SIGKILL):
         with contextlib.suppress(ProcessLookupError, PermissionError):
-            running.signal_group(signum)
-        until = time.monotonic() + grace
-        while time.monotonic() < until:
-            if not running.is_alive():
-                return
-            time.sleep(0.02)
+            running.command.signal_group(signum)
+        if running.ended(GRACE_SECONDS):
+            return
+
+
+class _Launch:
+    """A program is being started: an exception now would leave it running with nobody to end it."""
+
+    active = False
+    late: BaseException | None = None
+
+
+_launch = _Launch()
+
+
+@contextlib.contextmanager
+def launching() -> Iterator[None]:
+    """Around the start of a program: what a signal handler hands to `interrupt` is raised when it has started."""
+    _launch.active, _launch.late = True, None
+    try:
+        yield
+    finally:
+        _launch.active = False
+
+
+def interrupt(error: BaseException) -> None:
+    """Raise `error` from a signal handler, or keep it until the program that is being started can be ended."""
+    if not _launch.active:
+        raise error
+    _launch.late = error

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+from apt_ostree import run
 from apt_ostree.errors import InterruptedByUser
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -25,7 +26,7 @@ class Interrupts:
             return
         # once is enough: while we unwind, a second Ctrl-C must not leave a mount behind
         self._shielded = True
-        raise InterruptedByUser(f"interrupted by {signal.Signals(signum).name}; nothing was changed")
+        run.interrupt(InterruptedByUser(f"interrupted by {signal.Signals(signum).name}; nothing was changed"))
 
     @contextmanager
     def installed(self) -> Iterator[None]:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 ENV = {
@@ -28,13 +28,14 @@ mount -t sysfs -o ro sysfs sys
 mount -t tmpfs -o mode=755 tmpfs dev
 for node in null zero full random urandom tty; do touch dev/$node; mount --bind /dev/$node dev/$node; done
 ln -s /proc/self/fd dev/fd; ln -s fd/0 dev/stdin; ln -s fd/1 dev/stdout; ln -s fd/2 dev/stderr
-mkdir dev/shm
+mkdir -m 1777 dev/shm
 mount -t tmpfs -o mode=755 tmpfs run
 mkdir -p run/lock run/media
 mount -t tmpfs -o mode=1777 tmpfs tmp
 hostname localhost
 root=$1
 shift
+chroot "$root" ip link set lo up
 exec chroot "$root" "$@"
 """
 
@@ -68,23 +69,29 @@ class PlainChroot:
             check=False,
         )
         if check and done.returncode != 0:
-            raise AssertionError(f"{argv[:3]} failed in the plain chroot:\n{done.stdout[-4000:]}\n{done.stderr[-4000:]}")
+            raise AssertionError(
+                f"{argv[:3]} failed in the plain chroot:\n{done.stdout[-4000:]}\n{done.stderr[-4000:]}"
+            )
         return done
 
-    def install(self, debs: list[Path], *, architectures: tuple[str, ...] = (), automatic: tuple[str, ...] = ()) -> None:
-        """Install local archives with the chroot's own apt-get: order and dpkg calls are all its own."""
+    def install(
+        self, packages: Sequence[str], debs: Mapping[str, Path], lists: Path, architectures: Sequence[str] = ()
+    ) -> None:
+        """`apt-get install` by the chroot's own apt, offline: order, marks and dpkg calls are all its own.
+
+        `debs` are archives by `name_version_arch`, `lists` the package lists they were resolved with.
+        """
         for architecture in architectures:
             self.run("dpkg", "--add-architecture", architecture)
-        folder = self.root / "var/tmp/debs"
-        folder.mkdir(parents=True, exist_ok=True)
-        for deb in debs:
-            shutil.copyfile(deb, folder / deb.name)
-        names = [f"/var/tmp/debs/{deb.name}" for deb in debs]
+        archives = self.root / "var/cache/apt/archives"
+        archives.mkdir(parents=True, exist_ok=True)
+        for nevra, deb in debs.items():
+            shutil.copyfile(deb, archives / f"{nevra.replace(':', '%3a')}.deb")
+        shutil.copytree(lists, self.root / "var/lib/apt/lists", dirs_exist_ok=True)
         self.run(
             "apt-get", "-y", "-o", "DPkg::Options::=--force-confnew", "-o", "APT::Install-Recommends=false",
-            "install", "--no-download", *names,
+            "install", "--no-download", *packages,
         )  # fmt: skip
-        if automatic:
-            self.run("apt-mark", "auto", *automatic)
-        shutil.rmtree(folder)
-        os.unlink(self.root / "usr/sbin/policy-rc.d")
+        # apt writes by rename: its file stands where the link into the image was
+        shutil.move(self.root / "var/lib/apt/extended_states", self.root / "usr/lib/sysimage/apt/extended_states")
+        (self.root / "usr/sbin/policy-rc.d").unlink()

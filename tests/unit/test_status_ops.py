@@ -83,7 +83,7 @@ def test_revisions(made: Tiny) -> None:
     wanted = {"0": first, "1": second, "booted": second, "pending": first, "13.1": second, tiny.REF: first}
     for name, checksum in {**wanted, first[:10]: first, second: second}.items():
         assert db.db_list(paths, [name])[0].checksum == checksum, name
-    for name in ("rollback", "9", "no/such/ref", "--help"):
+    for name in ("rollback", "99", "no/such/ref", "--help"):
         with pytest.raises(AptOstreeError):
             db.db_list(paths, [name])
 
