@@ -100,6 +100,8 @@ def _fetch(root: AptRoot, wanted: Sequence[PlannedPackage], folder: Path, total:
 
 def local_package(path: Path) -> LocalPackage:
     """Read a .deb the user brought. Raises UsageError when it cannot be read or is none."""
+    if not path.is_file():  # a pipe or a device may never end
+        raise UsageError(f"'{path}' is not a regular file")
     try:
         checksum = sha256(path)
     except OSError as error:

@@ -14,6 +14,9 @@ _REQUEST = re.compile(
     rf"(?P<name>{NAME})(?::(?P<arch>[a-z0-9-]+))?(?:=(?P<version>{VERSION})|/(?P<suite>[A-Za-z0-9][\w.+/-]*))?"
 )
 _LOCAL = re.compile(rf"(?P<sha>[0-9a-f]{{64}}):(?P<name>{NAME})_(?P<version>{VERSION})_(?P<arch>[a-z0-9-]+)")
+# what libostree takes for a ref (ostree_validate_rev)
+REF = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9_][\w.-]*)*")
+OWN_REFS = "apt-ostree/"  # refs below it are made and removed by us
 
 
 def parse(text: str) -> PackageRequest:
@@ -34,3 +37,14 @@ def parse_local(text: str) -> LocalPackage:
         raise UsageError(f"'{text}' is not of the form sha256:name_version_arch")
     package = Package(name=match["name"], version=match["version"], arch=match["arch"])
     return LocalPackage(sha256=match["sha"], package=package)
+
+
+def parse_branch(text: str) -> str:
+    """The name of a branch to commit to. Raises UsageError for what is no ref name or is kept for our own refs."""
+    if not REF.fullmatch(text):
+        raise UsageError(f"'{text}' cannot be the name of a branch", hint="names are like 'debian/13/x86_64/mine'")
+    if text.startswith(OWN_REFS):
+        raise UsageError(
+            f"the branch '{text}' is not yours: refs below {OWN_REFS} come and go", hint="choose another name"
+        )
+    return text

@@ -10,13 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from apt_ostree.errors import UsageError
+from apt_ostree.requests import REF
 
 VARIANTS = ("essential", "apt", "required", "minbase", "buildd", "important", "standard", "-")  # mmdebstrap(1)
 _SUITE = re.compile(r"[a-z0-9][a-z0-9.+-]*(/[a-z0-9.+-]+)*")
 _COMPONENT = re.compile(r"[a-z0-9][a-z0-9./+-]*")
 _ARCHITECTURE = re.compile(r"[a-z0-9][a-z0-9-]*")
-# what libostree takes for a ref (ostree_validate_rev)
-_REF = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9_][\w.-]*)*")
 _PACKAGE = re.compile(r"[a-z0-9][a-z0-9+.-]+(:[a-z0-9-]+)?([=/][A-Za-z0-9.+~:/-]+)?")
 _MIRROR = re.compile(r"[a-z][a-z0-9+-]*:/\S*")
 _PATH = re.compile(r"/[^\s,\[\]]+")
@@ -128,7 +127,7 @@ def parse(text: str, name: str = "treefile") -> Treefile:
         raise reader.wrong("recommends", f"'recommends' must be true or false, it is {_kind(recommends)}")
     return Treefile(
         suite=reader.string(data, "suite", _SUITE),
-        ref=reader.string(data, "ref", _REF),
+        ref=reader.string(data, "ref", REF),
         packages=reader.strings(data, "packages", _PACKAGE),
         mirrors=_mirrors(reader, data),
         components=reader.strings(data, "components", _COMPONENT) or ("main",),

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from apt_ostree import aptroot, commits, fetch, pkgdb, preflight, resolve, transaction
+from apt_ostree import aptroot, commits, fetch, pkgdb, preflight, requests, resolve, transaction
 from apt_ostree.errors import AptOstreeError, ResolveError, ToolError
 from apt_ostree.layer import LayerJob, layer, state_digest
 from apt_ostree.model import Commit, Resolution, Result
@@ -32,6 +32,7 @@ class Request:
 
 def run(context: Context, request: Request) -> Result:
     """Make a commit of `branch` whose parent is `ref`. Raises AptOstreeError, ResolveError, VerificationError."""
+    branch = requests.parse_branch(request.branch)
     base = _base(request)
     names, local = install.parse(request.packages)
     wanted = resolve.Wanted(requested=names, local=local, recommends=context.options.recommends is not False)
@@ -58,7 +59,7 @@ def run(context: Context, request: Request) -> Result:
             digest=state_digest(base.checksum, resolution),
             native=root.native,
             identities=users.Identities(),
-            branch=request.branch,
+            branch=branch,
             script_timeout=context.options.script_timeout or None,
             command=context.options.command,
         )
@@ -69,7 +70,7 @@ def run(context: Context, request: Request) -> Result:
             changes=changes,
             download_bytes=fetched,
             duration=guard.durations.seconds,
-            message=f"{request.branch} is {commit.checksum}",
+            message=f"{branch} is {commit.checksum}",
             commit=commit.checksum,
         )
 
