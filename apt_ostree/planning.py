@@ -20,7 +20,6 @@ from apt_ostree.model import (
     Origin,
     Package,
     PackageChange,
-    PackageRequest,
     Plan,
     PlannedPackage,
     Resolution,
@@ -280,7 +279,7 @@ def resolve_on_base(
 ) -> tuple[aptroot.AptRoot, Resolution]:
     """Lay out the private apt root, refresh its lists when they are old, and ask apt."""
     state = base_state(store.repo, base)
-    foreign = _foreign(state, wanted.requested)
+    foreign = _foreign(state, wanted)
     state = replace(state, architectures=(*state.architectures, *foreign))
     root = aptroot.build(apt_directory, state, source, disabled=context.options.disable_repos)
     ensure_lists(context, root)
@@ -288,9 +287,9 @@ def resolve_on_base(
     return root, replace(resolution, foreign=foreign)
 
 
-def _foreign(state: aptroot.BaseState, requested: Sequence[PackageRequest]) -> tuple[str, ...]:
-    wanted = {request.arch for request in requested if request.arch not in ("", "all", "any", "native")}
-    return tuple(sorted(wanted - set(state.architectures)))
+def _foreign(state: aptroot.BaseState, wanted: resolve.Wanted) -> tuple[str, ...]:
+    named = {request.arch for request in wanted.requested} | {local.package.arch for local in wanted.local}
+    return tuple(sorted(named - {"", "all", "any", "native", *state.architectures}))
 
 
 def ensure_lists(context: Context, root: aptroot.AptRoot) -> None:

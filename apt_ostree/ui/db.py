@@ -10,9 +10,13 @@ from apt_ostree.ui import changes as words
 from apt_ostree.ui.theme import PLAIN, Theme, clean
 
 Evr = tuple[str, str, str]  # name, version, architecture
+
+
 class PackageSides(TypedDict):
     PreviousPackage: NotRequired[Evr]
     NewPackage: NotRequired[Evr]
+
+
 DiffJson = TypedDict(
     "DiffJson",
     {"ostree-commit-from": str, "ostree-commit-to": str, "pkgdiff": list[tuple[str, int, PackageSides]]},

@@ -47,6 +47,7 @@ DeploymentJson = TypedDict(
     },
 )
 
+
 class ChangeJson(TypedDict):
     name: str
     arch: str
@@ -54,6 +55,7 @@ class ChangeJson(TypedDict):
     new: str | None
     repo: str
     security: bool
+
 
 class ChangesJson(TypedDict):
     added: list[ChangeJson]
