@@ -80,7 +80,7 @@ def perform(prefix: Sequence[str], work: Work, reporter: Reporter) -> None:
     listener = _Listener(reporter, total)
     for architecture in work.foreign:
         dpkg.add_architecture(prefix, architecture)
-    for step in work.steps:
+    for step in _before_pending(work.steps):
         if step.kind is StepKind.UNPACK:
             with _explaining(listener, work):
                 dpkg.unpack(prefix, _paths(work, step), listener.line, timeout=work.timeout)
@@ -95,6 +95,12 @@ def perform(prefix: Sequence[str], work: Work, reporter: Reporter) -> None:
     leftover = dpkg.audit(prefix)
     if leftover:
         raise AptOstreeError("packages were left half installed", details=leftover.splitlines(), code="half-installed")
+
+
+def _before_pending(steps: tuple[Step, ...]) -> tuple[Step, ...]:
+    """apt leaves its last round to `dpkg --configure --pending`, so the order in there (and with it the ids new
+    accounts get) is dpkg's: DPkg::ConfigurePending of apt.conf(5)."""
+    return steps[:-1] if steps and steps[-1].kind is StepKind.CONFIGURE else steps
 
 
 def _paths(work: Work, step: Step) -> list[str]:

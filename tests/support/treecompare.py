@@ -19,7 +19,7 @@ class Entry:
 
     kind: str
     mode: int
-    owner: str  # user:group, by name: ids are given in the order packages are configured in
+    owner: str  # uid:gid; by number, so that accounts must have got the same ids
     size: int
     digest: str
     target: str
@@ -48,24 +48,7 @@ class Rule:
     same: Callable[[Path, Path], bool] | None = field(default=None)
 
 
-@dataclass(frozen=True)
-class Names:
-    """The accounts of a tree: id -> name."""
-
-    users: dict[int, str]
-    groups: dict[int, str]
-
-    @classmethod
-    def of(cls, etc: Path) -> Names:
-        return cls(_ids(etc / "passwd"), _ids(etc / "group"))
-
-
-def _ids(path: Path) -> dict[int, str]:
-    fields = [line.split(":") for line in path.read_text().splitlines()]
-    return {int(words[2]): words[0] for words in fields}
-
-
-def scan(names: Names, parts: dict[str, Path]) -> dict[str, Entry]:
+def scan(parts: dict[str, Path]) -> dict[str, Entry]:
     """Entries below each part (`name in result` -> directory), keyed by `name/relative path`."""
     entries: dict[str, Entry] = {}
     inodes: dict[tuple[int, int], list[str]] = {}
@@ -75,7 +58,7 @@ def scan(names: Names, parts: dict[str, Path]) -> dict[str, Entry]:
             relative = os.path.relpath(path, directory)
             key = name if relative == "." else f"{name}/{relative}"
             info = path.lstat()
-            entries[key] = _entry(path, info, names)
+            entries[key] = _entry(path, info)
             if stat.S_ISREG(info.st_mode) and info.st_size:
                 inode = (info.st_dev, info.st_ino)
                 inodes.setdefault(inode, []).append(key)
@@ -98,7 +81,7 @@ def _walk(directory: Path) -> Iterator[Path]:
             yield from _walk(Path(entry.path))
 
 
-def _entry(path: Path, info: os.stat_result, names: Names) -> Entry:
+def _entry(path: Path, info: os.stat_result) -> Entry:
     kind = stat.filemode(info.st_mode)[0]
     regular, link = kind == "-", kind == "l"
     xattrs = tuple(
@@ -109,7 +92,7 @@ def _entry(path: Path, info: os.stat_result, names: Names) -> Entry:
     return Entry(
         kind=kind,
         mode=stat.S_IMODE(info.st_mode),
-        owner=f"{names.users.get(info.st_uid, info.st_uid)}:{names.groups.get(info.st_gid, info.st_gid)}",
+        owner=f"{info.st_uid}:{info.st_gid}",
         size=info.st_size if regular else 0,
         digest=hashlib.sha256(path.read_bytes()).hexdigest() if regular else "",
         target=os.readlink(path) if link else "",
