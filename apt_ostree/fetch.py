@@ -107,7 +107,10 @@ def local_package(path: Path) -> LocalPackage:
     except OSError as error:
         raise UsageError(f"cannot read '{path}': {error.strerror}") from error
     package = debcheck.control(path)
-    debcheck.inspect(path, str(path))
+    try:
+        debcheck.inspect(path, str(path))
+    except VerificationError as error:
+        raise VerificationError(error.message, details=error.details, hint="get the file again") from error
     return LocalPackage(sha256=checksum, package=package, path=path)
 
 

@@ -75,7 +75,17 @@ class Situation:
 
     @property
     def origin(self) -> Origin:
-        return origin.carried(self.first.origin)
+        """What the next origin starts as. Raises AptOstreeError when the first deployment has none that can be used."""
+        first, why = self.first, self.first.origin_error
+        if not why and not (first.origin.refspec or first.origin.container_image_reference):
+            why = "it names no base"
+        if why:
+            raise AptOstreeError(
+                f"the origin file of deployment {first.id} is broken: {why}",
+                hint=f"repair {first.path}.origin; it should have [origin] with refspec= or baserefspec=",
+                code="origin",
+            )
+        return origin.carried(first.origin)
 
     @property
     def base(self) -> Commit:
@@ -127,12 +137,6 @@ def situate(context: Context) -> Situation:
         )
     booted = system.booted
     merge = booted if booted is not None and booted.osname == name else first
-    if first.origin_error:
-        raise AptOstreeError(
-            f"the origin file of deployment {first.id} is broken: {first.origin_error}",
-            hint=f"repair {first.path}.origin; it should have [origin] with refspec= or baserefspec=",
-            code="origin",
-        )
     return Situation(context=context, system=system, stateroot=name, first=first, merge=merge)
 
 
@@ -288,7 +292,7 @@ def resolve_on_base(
 
 
 def _foreign(state: aptroot.BaseState, wanted: resolve.Wanted) -> tuple[str, ...]:
-    named = {request.arch for request in wanted.requested} | {local.package.arch for local in wanted.local}
+    named = {request.arch for request in wanted.requested}
     return tuple(sorted(named - {"", "all", "any", "native", *state.architectures}))
 
 
