@@ -18,10 +18,10 @@ import time
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from tests.support.process import CHECKOUT, run
-from tests.support.sysroots import Base, Sysroot, remove
+from tests.support.sysroots import Base, remove
 
 PACKAGE = CHECKOUT / "apt_ostree"
 TREEFILES = PACKAGE / "data/treefiles"
@@ -173,7 +173,14 @@ def _value(value: Any) -> str:
     return str(value)
 
 
-def seed(sysroot: Sysroot) -> None:
+class Stored(Protocol):
+    """A sysroot, or a bare repo: what has a corner of apt-ostree's."""
+
+    @property
+    def store(self) -> Path: ...
+
+
+def seed(sysroot: Stored) -> None:
     """Give a sysroot the real packages and package lists that earlier tests fetched."""
     for path in (root() / "debs").glob("*.deb"):
         (sysroot.store / "debs").mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -184,7 +191,7 @@ def seed(sysroot: Sysroot) -> None:
             shutil.copytree(root() / "lists", sysroot.store / "apt")
 
 
-def harvest(sysroot: Sysroot) -> None:
+def harvest(sysroot: Stored) -> None:
     """Keep the real packages and lists a sysroot fetched for the next test. Only for sysroots with Debian's sources."""
     store = root() / "debs"
     store.mkdir(exist_ok=True)

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import functools
 import sys
+import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from apt_ostree import commits
 from apt_ostree.model import Package
+from tests.support import basecache
 from tests.support.process import CHECKOUT, Done, run
+from tests.support.sysroots import Base
 
 
 @functools.cache  # stored archives are named by their content
@@ -19,10 +22,40 @@ def _nevra(deb: Path) -> str:
 
 
 @dataclass(frozen=True, slots=True)
+class BareRepo:
+    """A bare repo and apt-ostree's corner of it."""
+
+    path: Path
+
+    @property
+    def store(self) -> Path:
+        return self.path / "extensions/apt-ostree"
+
+
+@dataclass(frozen=True, slots=True)
 class Ground:
     """The session's directory, and apt-ostree without `--sysroot`."""
 
     directory: Path
+
+    def copy(self, base: Base, name: str) -> Base:
+        """The base in a repo of its own (objects are hard links), with the packages earlier tests fetched."""
+        repo = self.directory / name
+        run(["ostree", "init", "--mode=bare", f"--repo={repo}"])
+        run(["ostree", "pull-local", f"--repo={repo}", base.repo, base.ref])
+        basecache.seed(BareRepo(repo))
+        return replace(base, repo=repo)
+
+    def with_files(self, base: Base, files: Mapping[str, str]) -> Base:
+        """A base that differs in these files (path -> text)."""
+        overlay, branch = Path(tempfile.mkdtemp(dir=self.directory)), "ground/changed"
+        for path, text in files.items():
+            (overlay / path).parent.mkdir(parents=True, exist_ok=True)
+            (overlay / path).write_text(text)
+        overlay.chmod(0o755)
+        trees = [f"--tree=ref={base.ref}", f"--tree=dir={overlay}"]
+        done = run(["ostree", "commit", f"--repo={base.repo}", f"--branch={branch}", *trees])
+        return replace(base, ref=branch, checksum=done.stdout.strip())
 
     def argv(self, *words: str | Path) -> list[str]:
         """The command line of apt-ostree from the checkout."""

@@ -7,6 +7,11 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from apt_ostree.tree.dpkgdb import STATE, SYSIMAGE
+
+# Questions in advance are apt's courtesy (Policy 3.9.1); each package's postinst asks its own again, as with dpkg -i.
+_NO_PRECONFIGURE = "#clear DPkg::Pre-Install-Pkgs;\n"
+
 ENV = {
     "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
     "HOME": "/root",
@@ -88,10 +93,22 @@ class PlainChroot:
         for nevra, deb in debs.items():
             shutil.copyfile(deb, archives / f"{nevra.replace(':', '%3a')}.deb")
         shutil.copytree(lists, self.root / "var/lib/apt/lists", dirs_exist_ok=True)
+        (self.root / "var/cache/apt/plain.conf").write_text(_NO_PRECONFIGURE)
         self.run(
-            "apt-get", "-y", "-o", "DPkg::Options::=--force-confnew", "-o", "APT::Install-Recommends=false",
+            "apt-get", "-y", "-c", "/var/cache/apt/plain.conf", "-o", "DPkg::Options::=--force-confnew",
+            "-o", "DPkg::Options::=--force-unsafe-io", "-o", "APT::Install-Recommends=false",
             "install", "--no-download", *packages,
         )  # fmt: skip
-        # apt writes by rename: its file stands where the link into the image was
-        shutil.move(self.root / "var/lib/apt/extended_states", self.root / "usr/lib/sysimage/apt/extended_states")
         (self.root / "usr/sbin/policy-rc.d").unlink()
+        self._settle_state()
+
+    def _settle_state(self) -> None:
+        """Package state is compared where images have it.
+
+        Some is new in /var, some stands there because a program wrote by rename where the link into the image was.
+        """
+        for name, place in STATE.items():
+            source, target = self.root / "var" / place, self.root / SYSIMAGE / name
+            if source.exists() and not source.is_symlink():
+                target.unlink(missing_ok=True)
+                shutil.move(source, target)
