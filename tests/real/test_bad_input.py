@@ -8,6 +8,7 @@ import os
 import shutil
 import socket
 import tempfile
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -412,6 +413,9 @@ def small_disk(folder: Path, size: int) -> Iterator[Path]:
         yield place
     finally:
         run(["umount", place])
+        until = time.monotonic() + 30  # the device goes when the last mount namespace of the machine let go of it
+        while run(["losetup", "--associated", image]).stdout and time.monotonic() < until:
+            time.sleep(0.1)
         image.unlink()
 
 
