@@ -6,6 +6,9 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from apt_ostree.model import Package
+from apt_ostree.tree import fsops
+
+_STATES = "usr/lib/sysimage/apt/extended_states"
 
 
 def mark(tree: Path, native: str, packages: Iterable[Package]) -> None:
@@ -13,16 +16,11 @@ def mark(tree: Path, native: str, packages: Iterable[Package]) -> None:
 
     `native` is the native architecture: apt files packages of architecture `all` under it.
     """
-    path = tree / "usr/lib/sysimage/apt/extended_states"
-    text = path.read_text() if path.is_file() else ""
     stanzas = [_stanza(package.name, native if package.arch == "all" else package.arch) for package in packages]
     if not stanzas:
         return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = path.with_name("extended_states.new")
-    fresh.write_text("\n".join([*([text.rstrip("\n") + "\n"] if text else []), *stanzas]) + "\n")
-    fresh.chmod(0o644)
-    fresh.replace(path)  # a new file: the old one is a link into the repo
+    text = fsops.read(fsops.parent_of(tree, _STATES))
+    fsops.write(tree, _STATES, "\n".join([*([text.rstrip("\n") + "\n"] if text else []), *stanzas]) + "\n")
 
 
 def _stanza(name: str, arch: str) -> str:

@@ -9,7 +9,22 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from apt_ostree.tree import accounts, dpkgdb, etc, fsops, identity, kernel, layout, lint, opt, pyc, tmpfiles, users, var
+from apt_ostree.tree import (
+    accounts,
+    dpkgdb,
+    etc,
+    fsops,
+    identity,
+    kernel,
+    layout,
+    lint,
+    opt,
+    pyc,
+    skeleton,
+    tmpfiles,
+    users,
+    var,
+)
 from apt_ostree.tree.users import Identities
 
 
@@ -60,6 +75,7 @@ def finish(job: FinishJob) -> FinishReport:
 def arrange(job: FinishJob) -> Arranged:
     """All rules up to the move of /etc; between this and `seal` an initramfs can be built in the tree."""
     root = job.root
+    skeleton.check(root, job.var)
     layout.check(root)
     if job.compose:
         layout.apply(root)

@@ -213,13 +213,8 @@ def _file(sorter: _Sorter, entry: fsops.Entry) -> None:
 
 def _factory_parents(root: Path, entry: fsops.Entry) -> None:
     """Directories in the factory are as closed as those in /var: a readable file in a private one stays private."""
-    source = entry.path.parent
     names = entry.rel.split("/")[:-1]
-    while names:
-        place = root / FACTORY / "var" / "/".join(names)
-        if not fsops.exists(place):
-            fsops.make_dir(root, str(place.relative_to(root)))
-        if fsops.is_dir(place):
-            fsops.copy_metadata(source, place)
-        source = source.parent
-        names.pop()
+    source, rel = entry.path.parents[len(names)], f"{FACTORY}/var"
+    for name in names:  # from the top: a link on the way is refused before anything behind it is touched
+        source, rel = source / name, f"{rel}/{name}"
+        fsops.copy_metadata(source, fsops.make_dir(root, rel))
