@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,7 +16,7 @@ from apt_ostree.faults import point
 from apt_ostree.model import Package
 from apt_ostree.paths import Store
 from apt_ostree.report import OutputLine, Reporter, Warned, phase
-from apt_ostree.tools import bwrap, mmdebstrap, ostree
+from apt_ostree.tools import bwrap, coreutils, mmdebstrap, ostree
 from apt_ostree.tree import accounts, dpkgdb, fsops, kernel, pkglist, rules, sandbox, users
 from apt_ostree.treefile import Treefile
 
@@ -121,13 +120,13 @@ def compose_tree(plan: ComposePlan, reporter: Reporter) -> Composed:
 
 @contextmanager
 def _workdir(plan: ComposePlan) -> Iterator[None]:
-    shutil.rmtree(plan.work, ignore_errors=True)
+    coreutils.remove(plan.work)
     plan.work.mkdir(mode=0o700, parents=True)
     plan.cache.mkdir(mode=0o755, parents=True, exist_ok=True)
     try:
         yield
     finally:
-        shutil.rmtree(plan.work, ignore_errors=True)
+        coreutils.remove(plan.work)
 
 
 def _bootstrap_tree(plan: ComposePlan, reporter: Reporter) -> None:

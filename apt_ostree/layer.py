@@ -22,8 +22,8 @@ from apt_ostree.fetch import stored
 from apt_ostree.model import Commit, LayerMeta, Resolution
 from apt_ostree.paths import Store
 from apt_ostree.report import OutputLine, Reporter, phase
-from apt_ostree.tools import ostree
-from apt_ostree.tree import automatic, configure, overlay, pkglist, pyc, rules, sandbox, users
+from apt_ostree.tools import coreutils, ostree
+from apt_ostree.tree import automatic, configure, fsops, overlay, pkglist, pyc, rules, sandbox, skeleton, users
 
 LAYOUT = 1  # raise it when the tree rules change: equal inputs then no longer mean an equal tree
 
@@ -85,18 +85,19 @@ def workdir(store: Store) -> Iterator[Path]:
     try:
         yield path
     finally:
-        shutil.rmtree(path, ignore_errors=True)
+        coreutils.remove(path)
 
 
 def remove_stale(store: Store) -> None:
     """Remove work dirs of runs that died; only to be called by the holder of the lock."""
     if store.work.is_dir():
-        for path in store.work.iterdir():
-            shutil.rmtree(path, ignore_errors=True)
+        coreutils.remove(*store.work.iterdir())
 
 
 def _checkout(job: LayerJob, work: Path, tree: Path, reporter: Reporter) -> None:
     ostree.checkout(job.store.repo, job.base.checksum, tree)
+    skeleton.check_base(tree)
+    fsops.empty(tree / "var")  # of the repo's own files; the sandbox is to fill it, writable
     # dpkg must see a real /etc; these renames touch directories, which are ours, and no linked file
     (tree / "usr/etc").rename(tree / "etc")
     sandbox.populate_var(tree, lambda line: reporter.event(OutputLine(line=f"systemd-tmpfiles: {line}")))

@@ -188,6 +188,7 @@ def guarded(context: Context, store: Store, log_directory: Path | None) -> Itera
     """Root, signals, a mount namespace that dies with us, the lock, a clean work dir and the log of the run."""
     require_root(context.options.command)
     durations, interrupts = Durations(), Interrupts()
+    os.umask(0o022)  # scripts inherit it: a tree must not depend on who makes it
     with interrupts.installed():
         mount.enter_private_namespace()
         _make_writable(context.paths)
@@ -195,13 +196,29 @@ def guarded(context: Context, store: Store, log_directory: Path | None) -> Itera
             point("lock")
             remove_stale(store)
             store.work.mkdir(mode=0o700, parents=True, exist_ok=True)
-            with _logged(context, log_directory, durations) as reporter:
+            with _swept(store, interrupts), _logged(context, log_directory, durations) as reporter:
                 yield Guard(
                     context=replace(context, reporter=reporter),
                     held=held,
                     durations=durations,
                     interrupts=interrupts,
                 )
+
+
+@contextmanager
+def _swept(store: Store, interrupts: Interrupts) -> Iterator[None]:
+    """No work dir stays, not even when a signal came while one was being removed."""
+    try:
+        yield
+    except RecursionError as error:
+        raise AptOstreeError(
+            "the tree has directories in directories a thousand deep",
+            hint="leave the package that makes them out",
+            code="refused-path",
+        ) from error
+    finally:
+        with interrupts.shielded():
+            remove_stale(store)
 
 
 @contextmanager
@@ -240,4 +257,7 @@ def _log_directory(context: Context) -> Path:
     if paths.is_running_root:
         return paths.log
     name = context.options.stateroot or sysroot.load(paths).default_stateroot
-    return paths.deploy / name / "var/log/apt-ostree" if name else paths.log
+    directory = paths.deploy / name / "var/log/apt-ostree" if name else paths.log
+    links = [path for path in (directory, *directory.parents[:3]) if path.is_symlink()]
+    # a link there is meant for the system that runs, here it would lead into the host
+    return paths.store.root / "log" if links else directory

@@ -1,4 +1,4 @@
-"""cp(1), where Python's copies would lose owners, times or extended attributes."""
+"""cp(1) and rm(1), where Python's own would lose owners, times or extended attributes, or give up half way."""
 
 from __future__ import annotations
 
@@ -10,3 +10,9 @@ from apt_ostree import run
 def copy_contents(source: Path, target: Path) -> None:
     """`cp --archive` of what is in a directory into another that exists."""
     run.capture(["cp", "--archive", "--reflink=auto", "--no-target-directory", source, target])
+
+
+def remove(*paths: Path) -> None:
+    """`rm -rf` of whole trees, however deep: shutil.rmtree calls itself for each level. What cannot go stays."""
+    if paths:
+        run.capture(["rm", "-rf", "--one-file-system", "--", *paths], check=False)
