@@ -53,11 +53,13 @@ class Completed:
 
 
 def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
-    """The environment every program gets: a search path, a UTF-8 C locale, proxies, and what the caller declares."""
-    env = {"PATH": os.environ.get("PATH", SBIN), "LC_ALL": "C.UTF-8", "HOME": "/root"}
-    env.update({name: os.environ[name] for name in INHERITED if name in os.environ})
-    env.update(extra or {})
-    return env
+    """The environment every program gets: a search path, a UTF-8 C locale, and what the caller declares."""
+    return {"PATH": os.environ.get("PATH", SBIN), "LC_ALL": "C.UTF-8", "HOME": "/root", **(extra or {})}
+
+
+def proxies() -> dict[str, str]:
+    """The caller's proxies, for programs that download. No others: a proxy's address may have a password in it."""
+    return {name: os.environ[name] for name in INHERITED if name in os.environ}
 
 
 def missing(program: str) -> ToolMissingError:
@@ -86,7 +88,12 @@ def failed(argv: Sequence[str], returncode: int, lines: Sequence[str]) -> ToolEr
 
 
 def capture(
-    argv: Argv, *, check: bool = True, stdin: str | None = None, env: Mapping[str, str] | None = None
+    argv: Argv,
+    *,
+    check: bool = True,
+    stdin: str | None = None,
+    env: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
 ) -> Completed:
     """Run a short program to its end and return what it wrote.
 
@@ -102,6 +109,7 @@ def capture(
             text=True,
             errors="replace",
             env=environment(env),
+            cwd=cwd,
             process_group=0,  # a Ctrl-C is ours to handle: it must not tear a deploy apart
             **feed,
         )

@@ -13,7 +13,8 @@ from apt_ostree import run
 def _env(config: Path) -> dict[str, str]:
     """apt reads APT_CONFIG first; /dev/null elsewhere keeps the host's own configuration out (apt.conf(5))."""
     # apt forgets the keys it writes for a Signed-By with a key in it: let it do so in a directory of ours
-    return {"APT_CONFIG": str(config), "DEBIAN_FRONTEND": "noninteractive", "TMPDIR": str(config.parent / "tmp")}
+    own = {"APT_CONFIG": str(config), "DEBIAN_FRONTEND": "noninteractive", "TMPDIR": str(config.parent / "tmp")}
+    return {**run.proxies(), **own}
 
 
 def update(config: Path, on_line: Callable[[str], None]) -> None:

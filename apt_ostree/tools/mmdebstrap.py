@@ -62,4 +62,4 @@ def argv(job: Bootstrap) -> tuple[str, ...]:
 
 def bootstrap(words: Sequence[str], on_line: Callable[[str], None], *, env: Mapping[str, str]) -> None:
     """Run a command line made by `argv`. Raises ToolError, ToolMissingError."""
-    run.stream(words, on_line, env=env)
+    run.stream(words, on_line, env={**run.proxies(), **env})

@@ -30,11 +30,13 @@ def overlay(lower: tuple[Path, ...], upper: Path, work: Path, target: Path) -> N
     links and renames behave as on plain directories that happen to be on another file system
     (the kernel's Documentation/filesystems/overlayfs.rst).
     """
+    # by names from where they are: in a whole path a colon or comma would end the option
+    names = [os.path.relpath(path, target.parent) for path in (*lower, upper, work)]
     options = (
-        f"lowerdir={':'.join(str(path) for path in lower)},upperdir={upper},workdir={work},"
+        f"lowerdir={':'.join(names[:-2])},upperdir={names[-2]},workdir={names[-1]},"
         "volatile,index=off,redirect_dir=off,metacopy=off,xino=off"
     )
-    run.capture(["mount", "-t", "overlay", "apt-ostree", "-o", options, target])
+    run.capture(["mount", "-t", "overlay", "apt-ostree", "-o", options, target], cwd=target.parent)
 
 
 def remount_writable(target: Path) -> None:
