@@ -7,6 +7,7 @@ settings about fetching are taken over, never hooks or programs.
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import shutil
 import time
@@ -14,8 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from debian.deb822 import Deb822
-
+from apt_ostree import sources
 from apt_ostree.errors import AptOstreeError, ToolError, UsageError, VerificationError
 from apt_ostree.tools import apt
 
@@ -25,7 +25,8 @@ _TAKEN = re.compile(
     r"(?i)Acquire::(https?|ftp)::(Proxy(::[\w.-]+)?|Timeout|Dl-Limit)|Acquire::(Retries|ForceIPv4|ForceIPv6)"
     r"|Acquire::Check-Valid-Until|APT::Default-Release"
 )
-_SIGNED_BY = re.compile(r"(signed-by=)([^\]\s]+)", re.IGNORECASE)
+_INCLUDE = re.compile(r"#\s*include\b", re.IGNORECASE)
+_CONF_NAME = re.compile(r"[\w.-]+(?<!\.)\.conf|[\w-]+")  # apt.conf(5): no extension, or .conf
 _LINE_UNSAFE = re.compile(r'[";{}\\\n]')
 
 UNVERIFIED = ("NO_PUBKEY", "is not signed", "BADSIG", "EXPKEYSIG", "couldn't be verified", "Hash Sum mismatch",
@@ -39,6 +40,10 @@ class SourceTree:
 
     etc_apt: Path
     root: Path
+
+    def inside(self, rel: str) -> Path:
+        """Where a path below /etc/apt leads in the tree. Links are the tree's, so they never lead out of it."""
+        return sources.inside(self.root, f"/{self.etc_apt.relative_to(self.root)}/{rel}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,10 +132,11 @@ def build(directory: Path, base: BaseState, source: SourceTree, *, disabled: tup
     (directory / "tmp").mkdir(mode=0o700)
     fresh = directory / "etc.new"
     shutil.rmtree(fresh, ignore_errors=True)
-    for name in ("sources.list.d", "preferences.d", "trusted.gpg.d", "auth.conf.d"):
+    for name in ("sources.list.d", "preferences.d", "trusted.gpg.d", "auth.conf.d", "keys"):
         (fresh / name).mkdir(parents=True)
-    _copy_sources(source, fresh, disabled)
-    _copy_settings(source.etc_apt, fresh)
+    keys = sources.Keys(root=source.root, directory=fresh / "keys", place=directory / "etc/keys")
+    _copy_sources(source, fresh, keys, disabled)
+    _copy_settings(source, fresh)
     (fresh / "preferences.d/00-apt-ostree").write_text(
         # the base is not ours to change: what is installed wins over every candidate (apt_preferences(5))
         "Package: *\nPin: release a=now\nPin-Priority: 1001\n"
@@ -138,7 +144,7 @@ def build(directory: Path, base: BaseState, source: SourceTree, *, disabled: tup
     _settle(fresh, directory / "etc")
     _put(directory / "status", base.status)
     _put(directory / "state/extended_states", base.extended_states)
-    _put(directory / "apt.conf", _conf(directory, base, _taken(directory, source.etc_apt)))
+    _put(directory / "apt.conf", _conf(directory, base, _taken(directory, source)))
     return AptRoot(
         directory=directory, sources_digest=_digest(directory / "etc", base.architectures), native=base.architectures[0]
     )
@@ -163,14 +169,18 @@ def _contents(directory: Path) -> dict[str, bytes]:
     return {str(path.relative_to(directory)): path.read_bytes() for path in directory.rglob("*") if path.is_file()}
 
 
-def _files(folder: Path, pattern: str) -> list[Path]:
-    return sorted(path for path in folder.glob(pattern) if path.is_file()) if folder.is_dir() else []
+def _files(source: SourceTree, rel: str = "", suffix: str = "") -> dict[str, Path]:
+    """The regular files in a directory of a tree's /etc/apt: name -> where it really is, inside the tree."""
+    folder = source.inside(rel)
+    names = sorted(path.name for path in folder.iterdir() if path.name.endswith(suffix)) if folder.is_dir() else []
+    found = {name: source.inside(f"{rel}/{name}") for name in names}
+    return {name: path for name, path in found.items() if path.is_file()}
 
 
-def _copy_sources(source: SourceTree, etc: Path, disabled: tuple[str, ...]) -> None:
-    found = _files(source.etc_apt / "sources.list.d", "*.list") + _files(source.etc_apt / "sources.list.d", "*.sources")
-    if (source.etc_apt / "sources.list").is_file():
-        found.append(source.etc_apt / "sources.list")
+def _copy_sources(source: SourceTree, etc: Path, keys: sources.Keys, disabled: tuple[str, ...]) -> None:
+    places = {**_files(source, "sources.list.d", ".list"), **_files(source, "sources.list.d", ".sources")}
+    places |= {name: path for name, path in _files(source).items() if name == "sources.list"}
+    found = [Path(name) for name in places]
     unknown = [name for name in disabled if not any(name in (path.name, path.stem) for path in found)]
     if unknown:
         raise UsageError(
@@ -180,49 +190,37 @@ def _copy_sources(source: SourceTree, etc: Path, disabled: tuple[str, ...]) -> N
     for path in found:
         if path.name in disabled or path.stem in disabled:
             continue
-        text = path.read_text(errors="replace")
-        lead = _lead_deb822 if path.suffix == ".sources" else _lead_line
+        text = places[path.name].read_text(errors="replace")
+        taken = sources.deb822 if path.suffix == ".sources" else sources.lines
         target = etc / (path.name if path.name == "sources.list" else f"sources.list.d/{path.name}")
-        target.write_text(lead(text, source.root))
+        target.write_text(taken(text, keys))
 
 
-def _inside(root: Path, path: str) -> str:
-    return str(root) + path if path.startswith("/") and root != Path("/") else path
-
-
-def _lead_deb822(text: str, root: Path) -> str:
-    stanzas = []
-    for stanza in Deb822.iter_paragraphs(text.splitlines(keepends=True), use_apt_pkg=False):
-        keys = stanza.get("Signed-By", "")
-        if keys and "BEGIN PGP" not in keys:
-            stanza["Signed-By"] = " ".join(_inside(root, key) for key in keys.split())
-        stanzas.append(stanza.dump())
-    return "\n".join(stanzas)
-
-
-def _lead_line(text: str, root: Path) -> str:
-    def lead(match: re.Match[str]) -> str:
-        return match[1] + ",".join(_inside(root, key) for key in match[2].split(","))
-
-    return _SIGNED_BY.sub(lead, text)
-
-
-def _copy_settings(etc_apt: Path, etc: Path) -> None:
+def _copy_settings(source: SourceTree, etc: Path) -> None:
+    top = _files(source)
+    files: dict[str, Path] = {name: top[name] for name in ("preferences", "trusted.gpg", "auth.conf") if name in top}
     for folder in ("preferences.d", "trusted.gpg.d", "auth.conf.d"):
-        for path in _files(etc_apt / folder, "*"):
-            shutil.copyfile(path, etc / folder / path.name)
-    for name in ("preferences", "trusted.gpg", "auth.conf"):
-        if (etc_apt / name).is_file():
-            shutil.copyfile(etc_apt / name, etc / name)
-    for secret in _files(etc, "auth.conf") + _files(etc / "auth.conf.d", "*"):
-        secret.chmod(0o600)
+        files |= {f"{folder}/{name}": path for name, path in _files(source, folder).items()}
+    for name, path in files.items():
+        secret = name.startswith("auth.conf")
+        fd = os.open(etc / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600 if secret else 0o644)
+        with os.fdopen(fd, "wb") as stream:
+            stream.write(path.read_bytes())
 
 
-def _taken(directory: Path, etc_apt: Path) -> dict[str, str]:
+def _taken(directory: Path, source: SourceTree) -> dict[str, str]:
+    """Settings of the tree's own apt.conf, read from copies: what it includes and links to is not looked at."""
+    if _LINE_UNSAFE.search(str(directory)):
+        raise UsageError(f"apt cannot use the path '{directory}': it has a quote, brace or semicolon in it")
+    parts = directory / "tmp/apt.conf.d"
+    parts.mkdir()
+    files = [path for name, path in _files(source, "apt.conf.d").items() if _CONF_NAME.fullmatch(name)]
+    files += [path for name, path in _files(source).items() if name == "apt.conf"]
+    for number, path in enumerate(files):
+        text = path.read_text(errors="replace")
+        (parts / f"{number:04}.conf").write_text(_INCLUDE.sub("//", text))
     probe = directory / "probe.conf"
-    if _LINE_UNSAFE.search(str(etc_apt)):
-        raise UsageError(f"apt cannot use the path '{etc_apt}': it has a quote, brace or semicolon in it")
-    probe.write_text(f'Dir::Etc "{etc_apt}";\nDir::Etc::main "apt.conf";\nDir::Etc::parts "apt.conf.d";\n')
+    probe.write_text(f'Dir::Etc::main "/dev/null";\nDir::Etc::parts "{parts}";\n')
     return {key: value for key, value in apt.config_dump(probe).items() if _TAKEN.fullmatch(key)}
 
 
