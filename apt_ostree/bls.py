@@ -33,7 +33,9 @@ class Entry:
     def order(self) -> tuple[tuple[int, int, str], ...]:
         """Sort key of the version: numbers count as numbers (strverscmp(3)); the highest boots first."""
         parts = re.findall(r"[0-9]+|[^0-9]+", self.version)
-        return tuple((1, int(part), "") if part.isdigit() else (0, 0, part) for part in parts)
+        numbers = [part.lstrip("0") if part.isdigit() else None for part in parts]
+        # a longer number is a greater one; int() would refuse thousands of digits
+        return tuple((0, 0, p) if n is None else (1, len(n), n) for p, n in zip(parts, numbers, strict=True))
 
 
 def parse(text: str) -> Entry:

@@ -144,6 +144,10 @@ def import_local(store: Store, packages: Sequence[LocalPackage]) -> None:
             shutil.copyfile(local.path, copy)
             if sha256(copy) != local.sha256:
                 raise AptOstreeError(f"'{local.path}' changed while it was read", hint="repeat the command")
+            # what was judged before may have been another file of this name, for a moment
+            if debcheck.control(copy) != local.package:
+                raise AptOstreeError(f"'{local.path}' changed while it was read", hint="repeat the command")
+            debcheck.inspect(copy, str(local.path))
             _take(copy, target)
 
 

@@ -48,3 +48,8 @@ def parse_branch(text: str) -> str:
             f"the branch '{text}' is not yours: refs below {OWN_REFS} come and go", hint="choose another name"
         )
     return text
+
+
+def installed_size(text: str) -> int:
+    """Installed-Size (Policy 5.6.20, in KiB) in bytes; 0 for what is no believable number: it is an estimate only."""
+    return int(text) * 1024 if text.isascii() and text.isdigit() and len(text) <= 15 else 0

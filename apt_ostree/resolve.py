@@ -26,12 +26,13 @@ from apt_ostree.model import (
     StepKind,
 )
 from apt_ostree.paths import Store
+from apt_ostree.requests import installed_size
 from apt_ostree.tools import apt
 
 # apt-get(8) -s: "Inst name:arch [old] (version origin... [arch]) ...", "Conf name (...)", "Remv name [version]"
 _ACTION = re.compile(
     r"(?P<verb>Inst|Conf|Remv|Purg) (?P<name>[^\s:]+)(?::\S+)?(?: \[(?P<old>[^\]]+)\])?"
-    r"(?: \((?P<new>\S+) (?P<repos>[^()]*?)\s?\[(?P<arch>\w[\w-]*)\]\))?"
+    r"(?: \((?P<new>\S+) (?P<repos>.*?)\s?\[(?P<arch>\w[\w-]*)\]\))?"
 )
 
 
@@ -206,7 +207,7 @@ def _planned(action: Action, local: LocalPackage | None, record: Deb822 | None, 
         version=action.new,
         arch=record["Architecture"],
         source=record.get("Source", action.name).split()[0],
-        size=int(record.get("Installed-Size", "0")) * 1024,
+        size=installed_size(record.get("Installed-Size", "")),
     )
     return PlannedPackage(
         package=package,

@@ -136,7 +136,10 @@ def entries(paths: Paths) -> tuple[tuple[str, bls.Entry], ...]:
         names = [name for name in os.listdir(paths.loader_entries) if re.fullmatch(r"ostree-.*\.conf", name)]
     except (FileNotFoundError, NotADirectoryError):
         return ()
-    found = [(name, bls.parse((paths.loader_entries / name).read_text(errors="replace"))) for name in names]
+    found = []
+    for name in names:
+        with contextlib.suppress(FileNotFoundError, IsADirectoryError):  # replaced while we look
+            found.append((name, bls.parse((paths.loader_entries / name).read_text(errors="replace"))))
     return tuple(sorted(found, key=lambda item: item[1].order, reverse=True))
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import posixpath
+import re
 import tarfile
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from apt_ostree.model import Package
 from apt_ostree.tools import dpkg
 
 _MAX_CONTROL = 16 * 1024 * 1024
+_ARCHITECTURE = re.compile(r"[a-z0-9][a-z0-9-]*")  # Policy 11.1; it becomes part of file names
 
 
 def control(path: Path) -> Package:
@@ -27,12 +29,14 @@ def control(path: Path) -> Package:
         fields = next(Deb822.iter_paragraphs(io.StringIO(text), use_apt_pkg=False), Deb822())
         spec = f"{fields['Package']}={fields['Version']}"
         requests.parse(spec)
+        if not _ARCHITECTURE.fullmatch(fields["Architecture"]):
+            raise ValueError(f"there is no architecture {fields['Architecture']!r}")
         return Package(
             name=fields["Package"],
             version=fields["Version"],
             arch=fields["Architecture"],
             source=fields.get("Source", fields["Package"]).split()[0],
-            size=int(fields.get("Installed-Size", "0") or "0") * 1024,
+            size=requests.installed_size(fields.get("Installed-Size", "")),
         )
     except ToolError as error:
         raise UsageError(
