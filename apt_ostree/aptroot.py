@@ -27,6 +27,7 @@ _TAKEN = re.compile(
 )
 _INCLUDE = re.compile(r"#\s*include\b", re.IGNORECASE)
 _CONF_NAME = re.compile(r"[\w.-]+(?<!\.)\.conf|[\w-]+")  # apt.conf(5): no extension, or .conf
+_PATH_UNSAFE = re.compile(r'[";{}\\\n:,]')  # gpgv gets its keyrings as a list with colons and commas
 _LINE_UNSAFE = re.compile(r'[";{}\\\n]')
 
 UNVERIFIED = ("NO_PUBKEY", "is not signed", "BADSIG", "EXPKEYSIG", "couldn't be verified", "Hash Sum mismatch",
@@ -210,8 +211,11 @@ def _copy_settings(source: SourceTree, etc: Path) -> None:
 
 def _taken(directory: Path, source: SourceTree) -> dict[str, str]:
     """Settings of the tree's own apt.conf, read from copies: what it includes and links to is not looked at."""
-    if _LINE_UNSAFE.search(str(directory)):
-        raise UsageError(f"apt cannot use the path '{directory}': it has a quote, brace or semicolon in it")
+    if unsafe := _PATH_UNSAFE.search(str(directory)):
+        raise UsageError(
+            f"apt cannot use the path '{directory}': there is a {unsafe[0]!r} in it",
+            hint="mount the system at another path",
+        )
     parts = directory / "tmp/apt.conf.d"
     parts.mkdir()
     files = [path for name, path in _files(source, "apt.conf.d").items() if _CONF_NAME.fullmatch(name)]

@@ -32,7 +32,7 @@ from apt_ostree.tools import apt
 # apt-get(8) -s: "Inst name:arch [old] (version origin... [arch]) ...", "Conf name (...)", "Remv name [version]"
 _ACTION = re.compile(
     r"(?P<verb>Inst|Conf|Remv|Purg) (?P<name>[^\s:]+)(?::\S+)?(?: \[(?P<old>[^\]]+)\])?"
-    r"(?: \((?P<new>\S+) (?P<repos>.*?)\s?\[(?P<arch>\w[\w-]*)\]\))?"
+    r"(?: \((?P<new>\S+) (?P<repos>.*)\s?\[(?P<arch>\w[\w-]*)\]\))?"
 )
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from apt_ostree import run
 from apt_ostree.errors import ToolError
+
+_SHORT = re.compile(r"[0-9a-f]{1,6}")
 
 
 def _repo(repo: Path, *words: str | Path) -> list[str | Path]:
@@ -20,8 +23,14 @@ def config_get(repo: Path, key: str) -> str:
 
 
 def rev_parse(repo: Path, rev: str) -> str:
-    """Checksum of a ref, refspec or (partial) checksum. Raises ToolError when there is none."""
-    return run.capture(_repo(repo, "rev-parse", "--", rev)).stdout.strip()
+    """Checksum of a ref, refspec or checksum (its first seven digits are enough). Raises ToolError when there is none.
+
+    ostree itself takes a single digit for a checksum: a version `13` would be whatever commit begins with it.
+    """
+    checksum = run.capture(_repo(repo, "rev-parse", "--", rev)).stdout.strip()
+    if _SHORT.fullmatch(rev) and checksum.startswith(rev) and rev not in refs(repo):
+        raise ToolError(f"'{rev}' is too short for a checksum", hint="give seven digits of it, or more")
+    return checksum
 
 
 def refs(repo: Path) -> tuple[str, ...]:

@@ -42,6 +42,7 @@ class Ground:
         """The base in a repo of its own (objects are hard links), with the packages earlier tests fetched."""
         repo = self.directory / name
         run(["ostree", "init", "--mode=bare", f"--repo={repo}"])
+        run(["ostree", "config", f"--repo={repo}", "set", "core.fsync", "false"])  # it will not outlive the test
         run(["ostree", "pull-local", f"--repo={repo}", base.repo, base.ref])
         basecache.seed(BareRepo(repo))
         return replace(base, repo=repo)
