@@ -9,6 +9,8 @@ export DEBIAN_FRONTEND := noninteractive
 PREFIX ?= /usr/local
 BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest
+# Real tests wait for disks and sandboxes: two at a time. A module stays on one worker, its trees are shared.
+PARALLEL := --numprocesses=2 --dist=loadfile
 
 # What the program runs, then what only building and testing need.
 PACKAGES := apt bubblewrap dpkg mount ostree mmdebstrap debian-archive-keyring uidmap util-linux \
@@ -45,13 +47,13 @@ demo: setup ## The main job on real Debian: compose, deploy, layer, fail, roll b
 	@APT_OSTREE=$(BIN)/apt-ostree tests/demo/demo.sh
 
 test: lint ## Everything: lint, then every test (root; the first run composes Debian)
-	$(PYTEST)
+	$(PYTEST) $(PARALLEL)
 
 test-unit: setup ## Tests without root, network or namespaces; seconds
 	$(PYTEST) tests/unit tests/contract
 
 test-real: setup ## Tests on real Debian trees (root)
-	$(PYTEST) tests/real
+	$(PYTEST) $(PARALLEL) tests/real
 
 lint: setup ## Style, types and layers
 	$(BIN)/ruff check .

@@ -46,9 +46,10 @@ def layering(sysroot: Sysroot, base: Base, folder: Path) -> None:
     total = sum(done["duration"].values())
     ground = Ground(folder)
     layered = ground.layered_packages(sysroot.repo, sysroot.checksum())
-    debs = [ground.stored_deb(sysroot.repo, package) for package in layered]
+    debs = {package.nevra: ground.stored_deb(sysroot.repo, package) for package in layered}
     plain = PlainChroot.of_commit(base.repo, base.checksum, folder / "plain")
-    reference = seconds(lambda: plain.install(debs))
+    lists = sysroot.store / "apt/state/lists"
+    reference = seconds(lambda: plain.install(PACKAGES, debs, lists))
     show("apt-get install in a plain chroot", reference)
     show("apt-ostree install, packages at hand", total, reference, "apt-get in a chroot")
     for phase, spent in done["duration"].items():
