@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from apt_ostree import fetch, host, lock, preflight, sysroot
+from apt_ostree import fetch, history, host, lock, preflight, sysroot
 from apt_ostree.deploy import deploy_commit, hold_base, release_bases, stages, switch_default
 from apt_ostree.errors import AptOstreeError, InterruptedByUser, NotRootError
 from apt_ostree.faults import point
@@ -74,6 +74,7 @@ def _apply(guard: Guard, planned: Planned) -> Result:
     before = preflight.free_bytes(guard.context.paths.repo)
     checksum = plan.target or _build(guard, planned)
     _deploy(guard, planned, checksum)
+    _record(guard, planned)
     _clean_up(guard)
     return _done(guard, plan, fetched, before)
 
@@ -127,6 +128,18 @@ def _deploy(guard: Guard, planned: Planned, checksum: str) -> None:
         except AptOstreeError:
             release_bases(context.paths.repo, planned.situation.system.deployments)
             raise
+
+
+def _record(guard: Guard, planned: Planned) -> None:
+    """Write down what was deployed. It stands by now, so a record that cannot be written is a warning."""
+    context, plan = guard.context, planned.plan
+    with guard.interrupts.shielded():
+        try:
+            made = sysroot.load(context.paths).first(plan.stateroot)
+            if made is not None:
+                history.append(context.paths.store, history.record(plan, planned.situation.first, made))
+        except (OSError, AptOstreeError) as error:
+            context.reporter.event(Warned(message=f"the history could not be written: {error}"))
 
 
 def _clean_up(guard: Guard) -> None:
