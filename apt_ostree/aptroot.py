@@ -133,6 +133,7 @@ def build(directory: Path, base: BaseState, source: SourceTree, *, disabled: tup
     (directory / "tmp").mkdir(mode=0o700)
     fresh = directory / "etc.new"
     shutil.rmtree(fresh, ignore_errors=True)
+    fresh.mkdir(mode=0o700)  # addresses and settings may have passwords in them
     for name in ("sources.list.d", "preferences.d", "trusted.gpg.d", "auth.conf.d", "keys"):
         (fresh / name).mkdir(parents=True)
     keys = sources.Keys(root=source.root, directory=fresh / "keys", place=directory / "etc/keys")
@@ -143,18 +144,21 @@ def build(directory: Path, base: BaseState, source: SourceTree, *, disabled: tup
         "Package: *\nPin: release a=now\nPin-Priority: 1001\n"
     )
     _settle(fresh, directory / "etc")
+    (directory / "etc").chmod(0o700)
     _put(directory / "status", base.status)
     _put(directory / "state/extended_states", base.extended_states)
-    _put(directory / "apt.conf", _conf(directory, base, _taken(directory, source)))
+    _put(directory / "apt.conf", _conf(directory, base, _taken(directory, source)), mode=0o600)
     return AptRoot(
         directory=directory, sources_digest=_digest(directory / "etc", base.architectures), native=base.architectures[0]
     )
 
 
-def _put(path: Path, text: str) -> None:
+def _put(path: Path, text: str, *, mode: int = 0o644) -> None:
     """Write only what is new: apt throws its cache away when a file it rests on is younger."""
     if not path.is_file() or path.read_text() != text:
+        path.touch(mode=mode)
         path.write_text(text)
+    path.chmod(mode)
 
 
 def _settle(fresh: Path, place: Path) -> None:
@@ -175,7 +179,8 @@ def _files(source: SourceTree, rel: str = "", suffix: str = "") -> dict[str, Pat
     folder = source.inside(rel)
     names = sorted(path.name for path in folder.iterdir() if path.name.endswith(suffix)) if folder.is_dir() else []
     found = {name: source.inside(f"{rel}/{name}") for name in names}
-    return {name: path for name, path in found.items() if path.is_file()}
+    # a question may be asked by a plain user, who cannot read passwords and does not need them
+    return {name: path for name, path in found.items() if path.is_file() and os.access(path, os.R_OK)}
 
 
 def _copy_sources(source: SourceTree, etc: Path, keys: sources.Keys, disabled: tuple[str, ...]) -> None:

@@ -36,3 +36,87 @@ class HistoryEntry:
 
     record: Record
     state: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Presence:
+    """How a package is in the deployment that boots next: `where` is empty, `base`, `layered` or `override`."""
+
+    where: str = ""
+    version: str = ""
+    requested: bool = False  # the origin asks for it
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hit:
+    """One package that a search found."""
+
+    name: str
+    summary: str
+    presence: Presence
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Offer:
+    """A version of a package, and the source that has it."""
+
+    version: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """What `show` tells of one package. `candidate` is what `install` would take; `fields` are those of its record."""
+
+    name: str
+    candidate: str
+    arch: str
+    presence: Presence
+    fields: dict[str, str]
+    offers: tuple[Offer, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Provider:
+    """A package that has a file or provides a capability. `installed`: in the deployment that was asked."""
+
+    name: str
+    version: str = ""
+    arch: str = ""
+    provides: str = ""  # the path as its file list has it, or the capability with its version
+    installed: bool = False
+    diverts: bool = False  # it does not have the file, it moved another package's away
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Provided:
+    """What `provides` tells. Of a file, only installed packages are known: archives do not list theirs."""
+
+    query: str
+    is_file: bool
+    providers: tuple[Provider, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One link of a chain: `package` has the `relation` (Depends, Recommends, ...) that `needs` satisfies."""
+
+    package: str
+    relation: str
+    text: str  # the relation as the package has it: "libfoo1 (>= 2) | libfoo2"
+    needs: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reason:
+    """Why a package is in a deployment; `why` is `base`, `override`, `requested`, `dependency` or `layered`.
+
+    Only a dependency has a chain, from a request to the package.
+    """
+
+    package: str
+    version: str
+    arch: str
+    why: str
+    request: str = ""  # what the origin asks for, as it was typed
+    chain: tuple[Step, ...] = ()

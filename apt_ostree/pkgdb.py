@@ -20,11 +20,12 @@ def packages(repo: Path, checksum: str) -> tuple[Package, ...]:
     """
     listed = commitmeta.decode_pkglist(commits.load(repo, checksum).metadata)
     if listed is None:
-        listed = parse_status(_status(repo, checksum))
+        listed = parse_status(status(repo, checksum))
     return tuple(sorted(listed, key=lambda package: package.key))
 
 
-def _status(repo: Path, checksum: str) -> str:
+def status(repo: Path, checksum: str) -> str:
+    """Text of a commit's dpkg status file. Raises AptOstreeError when it has none."""
     try:
         return ostree.cat(repo, checksum, DPKG_STATUS)
     except ToolError as error:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -109,14 +109,18 @@ def resolve(root: AptRoot, base: Installed, wanted: Wanted, store: Store) -> Res
 def _known(root: AptRoot, requests: Sequence[PackageRequest]) -> None:
     names = apt.package_names(root.config) if requests else frozenset()
     unknown = [request.name for request in requests if request.name not in names]
-    if not unknown:
-        return
+    if unknown:
+        raise not_found(unknown, names)
+
+
+def not_found(unknown: Sequence[str], names: Collection[str]) -> ResolveError:
+    """The error for packages that are not among `names`, with those of `names` that look alike."""
     details = []
     for name in unknown:
         near = difflib.get_close_matches(name, names, n=3, cutoff=0.75)
         details.append(f"{name}: no such package" + (f"; near: {', '.join(near)}" if near else ""))
     hint = "sudo apt-ostree refresh-md" if names else "no package lists are here: sudo apt-ostree refresh-md"
-    raise ResolveError(
+    return ResolveError(
         f"{'package' if len(unknown) == 1 else 'packages'} not found: {', '.join(unknown)}",
         hint=hint,
         details=details,

@@ -260,7 +260,8 @@ def _make_writable(paths: Paths) -> None:
 
 def apt_directory(store: Store) -> Path:
     """Where apt keeps its private state between runs, made when it is not there."""
-    store.apt.mkdir(mode=0o700, parents=True, exist_ok=True)
+    store.apt.mkdir(parents=True, exist_ok=True)
+    store.apt.chmod(0o755)  # plain users search these lists; what is secret has modes of its own
     return store.apt
 
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from debian.deb822 import Deb822
 
 from apt_ostree import run
+
+# "Reverse Provides" of apt-cache showpkg: "name version (= provided)", the last part may be empty
+_PROVIDES = re.compile(r"(?P<name>\S+) (?P<version>\S+) \((?:= ?(?P<provided>[^)]*))?\)")
 
 
 def _env(config: Path) -> dict[str, str]:
@@ -39,6 +43,37 @@ def show(config: Path, items: Sequence[str]) -> Iterator[Deb822]:
     """`apt-cache show`: the records of `name:arch=version` items."""
     done = run.capture(["apt-cache", "show", "--", *items], env=_env(config))
     yield from Deb822.iter_paragraphs(done.stdout.splitlines(keepends=True), use_apt_pkg=False)
+
+
+def show_candidates(config: Path, names: Sequence[str]) -> Iterator[Deb822]:
+    """`apt-cache show --no-all-versions`: the record of each name's candidate; names apt does not know are left out."""
+    done = run.capture(["apt-cache", "--no-all-versions", "show", "--", *names], env=_env(config), check=False)
+    yield from Deb822.iter_paragraphs(done.stdout.splitlines(keepends=True), use_apt_pkg=False)
+
+
+def search(config: Path, words: Sequence[str], *, names_only: bool = False) -> tuple[tuple[str, str], ...]:
+    """`apt-cache search`: name and summary of packages that fit all words, which are regular expressions.
+
+    Raises ToolError for words that are none.
+    """
+    only = ["--names-only"] if names_only else []
+    lines = run.capture(["apt-cache", *only, "search", "--", *words], env=_env(config)).stdout.splitlines()
+    return tuple((name, summary) for name, dash, summary in (line.partition(" - ") for line in lines) if dash)
+
+
+def madison(config: Path, names: Sequence[str]) -> tuple[tuple[str, str, str], ...]:
+    """`apt-cache madison`: name, version and source of every version the sources have."""
+    lines = run.capture(["apt-cache", "madison", "--", *names], env=_env(config), check=False).stdout.splitlines()
+    rows = ([word.strip() for word in line.split("|")] for line in lines)
+    return tuple((row[0], row[1], row[2]) for row in rows if len(row) == 3)
+
+
+def reverse_provides(config: Path, name: str) -> tuple[tuple[str, str, str], ...]:
+    """`apt-cache showpkg`: package, version and provided version (empty: none) of all that provide `name`."""
+    done = run.capture(["apt-cache", "showpkg", "--", name], env=_env(config), check=False)
+    lines = done.stdout.partition("Reverse Provides:")[2].splitlines()
+    matches = filter(None, map(_PROVIDES.fullmatch, lines))
+    return tuple((match["name"], match["version"], match["provided"] or "") for match in matches)
 
 
 def package_names(config: Path) -> frozenset[str]:

@@ -42,6 +42,13 @@ def audit(prefix: Sequence[str]) -> str:
     return run.capture([*prefix, "dpkg", "--audit"]).stdout.strip()
 
 
+def search(admindir: Path, path: str) -> tuple[tuple[str, str], ...]:
+    """`dpkg-query --search`: (package names separated by `, `, or a diversion in words) and path, for each match."""
+    done = run.capture(["dpkg-query", f"--admindir={admindir}", "--search", "--", path], check=False)
+    rows = (line.partition(": ") for line in done.stdout.splitlines())
+    return tuple((owners, found) for owners, colon, found in rows if colon)
+
+
 @contextmanager
 def deb_tar(path: Path) -> Iterator[IO[bytes]]:
     """The file system archive of a .deb as a tar stream (`dpkg-deb --fsys-tarfile`)."""
