@@ -1,6 +1,6 @@
 """The heart, first half: layer(base commit, packages) -> layered commit.
 
-Pure: the same base and the same packages give the same tree. It works in a private directory on the repo's file
+Pure: the same base, packages and account ids give the same tree. It works in a private directory on the repo's file
 system and makes one orphan commit, child of the base; until somebody deploys that, nothing has happened.
 """
 
