@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 
 from apt_ostree import origin as origins
@@ -22,32 +24,87 @@ def stages(paths: Paths, system: Sysroot) -> bool:
     return paths.is_running_root and system.booted is not None
 
 
-def deploy_commit(paths: Paths, system: Sysroot, checksum: str, origin: Origin, stateroot: str) -> None:
-    """Deploy `checksum` with this origin and the kernel arguments of the deployment that would boot next.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """A deployment to be made. `kargs` None: those of the stateroot's deployment that would boot next."""
 
-    Raises AptOstreeError; ostree's switch is atomic, so then the former deployments stand.
-    """
-    first = system.first(stateroot)
-    kargs = tuple(karg for karg in first.kargs if not karg.startswith("ostree=")) if first else None
+    checksum: str
+    origin: Origin
+    stateroot: str
+    kargs: tuple[str, ...] | None = None
+    overlays: tuple[Path, ...] = ()  # small initrds beside the initramfs; ostree carries none by itself
+    locked: bool = False  # staged, and held back at shutdown until it is unlocked
+
+
+def deploy_commit(paths: Paths, system: Sysroot, wanted: Wanted) -> None:
+    """Make a deployment the next boot. Raises AptOstreeError; ostree's switch is atomic, so the former then stand."""
+    first = system.first(wanted.stateroot)
+    kargs = first.kargs if wanted.kargs is None and first else wanted.kargs
+    stage = stages(paths, system)
     with tempfile.TemporaryDirectory(prefix="origin-", dir=paths.store.work) as folder:
         file = Path(folder) / "origin"
-        file.write_text(origins.render(origin))
+        file.write_text(origins.render(wanted.origin))
         try:
-            ostree.admin_deploy(
-                paths.sysroot,
-                checksum,
-                stateroot=stateroot,
-                origin_file=file,
-                kargs=kargs,
-                stage=stages(paths, system),
-            )
+            with _finalization_lock(paths, wanted.locked) if stage else nullcontext():
+                ostree.admin_deploy(
+                    paths.sysroot,
+                    wanted.checksum,
+                    stateroot=wanted.stateroot,
+                    origin_file=file,
+                    kargs=kargs,
+                    stage=stage,
+                    options=overlay_options(wanted.overlays),
+                )
         except ToolError as error:
             raise AptOstreeError(
-                f"ostree could not deploy {checksum[:12]}",
+                f"ostree could not deploy {wanted.checksum[:12]}",
                 details=error.details,
                 hint="the deployments are as they were; look at the space in /boot and at: apt-ostree doctor",
                 code="deploy-failed",
             ) from error
+
+
+@contextmanager
+def _finalization_lock(paths: Paths, locked: bool) -> Iterator[None]:
+    """Around the staging: every version of libostree finalises nothing while this file is there.
+
+    It is made before the staging and removed after it, so that no shutdown finds a deployment without its lock;
+    when the staging fails, it is as it was.
+    """
+    lock = paths.staged_lock
+    was_there = lock.exists()
+    if locked:
+        lock.parent.mkdir(mode=0o755, exist_ok=True)
+        lock.touch()
+    try:
+        yield
+    except BaseException:
+        if not was_there:
+            lock.unlink(missing_ok=True)
+        raise
+    if not locked:
+        lock.unlink(missing_ok=True)
+
+
+def again(paths: Paths, deployment: Deployment) -> Wanted:
+    """A deployment like one there is: same tree, origin (without its pin), kernel arguments and initrds."""
+    return Wanted(
+        checksum=deployment.checksum,
+        origin=origins.carried(deployment.origin),
+        stateroot=deployment.osname,
+        kargs=deployment.kargs,
+        overlays=overlay_files(paths, deployment),
+    )
+
+
+def overlay_files(paths: Paths, deployment: Deployment) -> tuple[Path, ...]:
+    """Where libostree keeps the small initrds of a deployment: named by their content, in /boot."""
+    return tuple(paths.boot / "ostree/initramfs-overlays" / f"{checksum}.img" for checksum in deployment.overlays)
+
+
+def overlay_options(files: Iterable[Path]) -> tuple[str, ...]:
+    """Options of `ostree admin deploy` (since 2020.7)."""
+    return tuple(f"--overlay-initrd={file}" for file in files)
 
 
 def hold_base(repo: Path, checksum: str) -> None:
@@ -77,7 +134,7 @@ def switch_default(paths: Paths, system: Sysroot, target: Deployment) -> None:
     elif ostree.has_set_default():
         ostree.admin_set_default(paths.sysroot, target.index)
     elif stages(paths, system):
-        deploy_commit(paths, system, target.checksum, origins.carried(target.origin), target.osname)
+        deploy_commit(paths, system, again(paths, target))
     else:
         _reorder(paths, first)
 
@@ -95,9 +152,9 @@ def _reorder(paths: Paths, first: Deployment) -> None:
             first.checksum,
             stateroot=first.osname,
             origin_file=file,
-            kargs=tuple(karg for karg in first.kargs if not karg.startswith("ostree=")),
+            kargs=first.kargs,
             stage=False,
-            options=("--not-as-default", "--retain", "--no-merge"),
+            options=("--not-as-default", "--retain", "--no-merge", *overlay_options(overlay_files(paths, first))),
         )
     last = load(paths).deployments[-1]
     if last.checksum != first.checksum:

@@ -15,6 +15,8 @@ class TransactionKind(StrEnum):
     PKG_CHANGE = "pkg-change"
     REBASE = "rebase"
     UPGRADE = "upgrade"
+    KARGS = "kargs"
+    INITRAMFS = "initramfs"
 
 
 class Unlocked(StrEnum):
@@ -155,6 +157,7 @@ class Deployment:
     unlocked: Unlocked = Unlocked.NONE
     finalization_locked: bool = False
     kargs: tuple[str, ...] = ()
+    overlays: tuple[str, ...] = ()  # sha256 of the small initrds beside the first (ostree-admin-deploy(1))
 
     @property
     def id(self) -> str:
@@ -246,13 +249,14 @@ class Plan:
     stateroot: str
     origin: Origin  # of the new deployment
     base: Commit
-    merge: Deployment | None  # whose /etc and kargs are carried; None for the first deployment
+    merge: Deployment | None  # whose /etc is carried; None for the first deployment
     resolution: Resolution | None = None  # None: the base commit itself is deployed
     target: str = ""  # checksum that is deployed as it is (deploy of base, rollback); empty when layering
     changes: tuple[PackageChange, ...] = ()  # against the deployment that would boot next
     warnings: tuple[str, ...] = ()
     no_change: str = ""  # why nothing is to be done; empty when there is something to do
     state_digest: str = ""
+    kargs: tuple[str, ...] = ()  # of the new deployment, without ostree=
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -83,6 +83,11 @@ class Paths:
         return self.sysroot / "run/ostree/staged-deployment"
 
     @property
+    def staged_lock(self) -> Path:
+        """While this is there, a shutdown finalises no staged deployment (ostree_sysroot_finalize_staged)."""
+        return self.staged.with_name("staged-deployment-locked")
+
+    @property
     def cmdline(self) -> Path:
         return self.sysroot / "proc/cmdline"
 

@@ -48,6 +48,7 @@ class Options:
     idempotent: bool = False
     allow_inactive: bool = False
     recommends: bool | None = None
+    lock_finalization: bool = False  # stage, and let no shutdown finalise it until finalize-deployment
     script_timeout: float = 600.0
     disable_repos: tuple[str, ...] = ()
     command: str = "apt-ostree"
@@ -108,6 +109,8 @@ class Change:
     target: Deployment | None = None
     warnings: tuple[str, ...] = ()
     unchanged: str = ""  # why there is nothing to do
+    kargs: tuple[str, ...] | None = None  # None: those of the first deployment
+    redeploy: bool = False  # also when origin, tree and kernel arguments stay: something beside them changed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -189,12 +192,14 @@ def make_plan(context: Context, make_change: MakeChange, apt_directory: Path) ->
 
 def _as_is(situation: Situation, change: Change) -> Plan:
     first = situation.first
-    same = first.checksum == change.base.checksum and _same_origin(first, change.origin)
+    same = first.checksum == change.base.checksum and _same_settings(first, change)
     return _plan(situation, change, target=change.base.checksum, no_change="No change." if same else "")
 
 
-def _same_origin(deployment: Deployment, wanted: Origin) -> bool:
-    return origin.render(origin.carried(deployment.origin)) == origin.render(wanted)
+def _same_settings(deployment: Deployment, change: Change) -> bool:
+    """True when a deployment has all that a change asks for beside the tree."""
+    same_origin = origin.render(origin.carried(deployment.origin)) == origin.render(change.origin)
+    return same_origin and change.kargs in (None, deployment.kargs) and not change.redeploy
 
 
 def _layered(situation: Situation, change: Change, resolution: Resolution) -> Plan:
@@ -205,7 +210,7 @@ def _layered(situation: Situation, change: Change, resolution: Resolution) -> Pl
     for deployment in situation.system.deployments:
         if deployment.commit.layer is not None and deployment.commit.layer.state_digest == digest:
             target = deployment.checksum
-    same = target == situation.first.checksum and _same_origin(situation.first, change.origin)
+    same = target == situation.first.checksum and _same_settings(situation.first, change)
     return _plan(
         situation,
         change,
@@ -238,6 +243,7 @@ def _plan(
         warnings=change.warnings,
         no_change=no_change,
         state_digest=digest,
+        kargs=situation.first.kargs if change.kargs is None else change.kargs,
     )
 
 

@@ -23,6 +23,8 @@ from apt_ostree.tools import ostree
 
 MAX_ORIGIN = 1 << 20  # bytes; anything longer is no origin file
 _NAME = re.compile(r"(?P<checksum>[0-9a-f]{64})\.(?P<serial>[0-9]+)")
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+_OVERLAY = re.compile(r"(?:/[^/]+)*/initramfs-overlays/(?P<checksum>[0-9a-f]{64})\.img")
 _STATUS = re.compile(r"(?P<booted>[* ]) (?P<osname>\S+) (?P<checksum>[0-9a-f]{64})\.(?P<serial>\d+)(?P<flags>.*)")
 _HOTFIX = re.compile(r"^\s*unlocked\s*=\s*hotfix\s*$", re.MULTILINE)
 
@@ -60,6 +62,7 @@ class _Address:
     checksum: str
     serial: int
     kargs: tuple[str, ...] = ()
+    overlays: tuple[str, ...] = ()
     staged: bool = False
     locked: bool = False
 
@@ -151,7 +154,7 @@ def _addresses(reading: _Reading) -> list[_Address]:
         if address is None:
             reading.problems.append(f"the boot entry {name} leads to no deployment (ostree={entry.link})")
         else:
-            found.append(replace(address, kargs=entry.kargs))
+            found.append(replace(address, kargs=entry.kargs, overlays=_overlays(entry)))
     return found
 
 
@@ -172,6 +175,11 @@ def _linked(paths: Paths, entry: bls.Entry) -> _Address | None:
         return None
     osname = entry.link.split("/")[3]
     return _Address(osname=osname, checksum=match["checksum"], serial=int(match["serial"]))
+
+
+def _overlays(entry: bls.Entry) -> tuple[str, ...]:
+    """Checksums of an entry's small initrds: libostree names them by content."""
+    return tuple(match["checksum"] for path in entry.initrd if (match := _OVERLAY.fullmatch(path)))
 
 
 def _staged(reading: _Reading) -> _Address | None:
@@ -195,9 +203,10 @@ def _staged(reading: _Reading) -> _Address | None:
     if match is None or "/" in osname:
         reading.problems.append(f"{reading.paths.staged} names no deployment")
         return None
-    locked = bool(state.get("locked")) or reading.paths.staged.with_name("staged-deployment-locked").exists()
+    locked = bool(state.get("locked")) or reading.paths.staged_lock.exists()
     address = _Address(osname=osname, checksum=match["checksum"], serial=int(match["serial"]), staged=True)
-    return replace(address, kargs=kargs, locked=locked)
+    overlays = tuple(str(item) for item in state.get("overlay-initrds", ()) if _DIGEST.fullmatch(str(item)))
+    return replace(address, kargs=kargs, overlays=overlays, locked=locked)
 
 
 def _deployment(reading: _Reading, index: int, address: _Address) -> Deployment:
@@ -223,6 +232,7 @@ def _deployment(reading: _Reading, index: int, address: _Address) -> Deployment:
         finalization_locked=address.locked,
         unlocked=_unlocked(reading.paths, address, text),
         kargs=address.kargs,
+        overlays=address.overlays,
     )
 
 

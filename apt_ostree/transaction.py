@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from apt_ostree import fetch, history, host, lock, preflight, sysroot
-from apt_ostree.deploy import deploy_commit, hold_base, release_bases, stages, switch_default
-from apt_ostree.errors import AptOstreeError, InterruptedByUser, NotRootError
+from apt_ostree.deploy import Wanted, again, deploy_commit, hold_base, release_bases, stages, switch_default
+from apt_ostree.errors import AptOstreeError, InterruptedByUser, NotRootError, UsageError
 from apt_ostree.faults import point
 from apt_ostree.journal import RunLog
 from apt_ostree.layer import LayerJob, layer, remove_stale
@@ -38,6 +38,9 @@ __all__ = ["Context", "Options", "execute", "guarded"]
 REBOOT = 'Changes queued for next boot. Run "systemctl reboot" to start a reboot'
 
 
+LOCKED = "Staged and locked: no shutdown switches to it before apt-ostree finalize-deployment CHECKSUM"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Guard:
     """What a run has while it holds the lock."""
@@ -51,6 +54,11 @@ class Guard:
 def execute(context: Context, make_change: MakeChange) -> Result:
     """Run one transaction. Raises AptOstreeError, BusyError, ResolveError, VerificationError, InterruptedByUser."""
     host.require_ostree(context.paths)
+    if context.options.lock_finalization and not context.paths.is_running_root:
+        raise UsageError(
+            "--lock-finalization is for the running system: below another root a deployment is made at once",
+            hint="leave --lock-finalization out",
+        )
     if context.options.dry_run:
         with apt_directory_for_dry_run(context) as directory:
             return _unchanged(make_plan(context, make_change, directory).plan, Durations())
@@ -121,13 +129,26 @@ def _deploy(guard: Guard, planned: Planned, checksum: str) -> None:
         point("deploy")
         hold_base(context.paths.repo, plan.base.checksum)
         try:
-            if planned.target is not None:
+            if planned.target is not None and not context.options.lock_finalization:
                 switch_default(context.paths, planned.situation.system, planned.target)
             else:
-                deploy_commit(context.paths, planned.situation.system, checksum, plan.origin, plan.stateroot)
+                deploy_commit(context.paths, planned.situation.system, _wanted(context, planned, checksum))
         except AptOstreeError:
             release_bases(context.paths.repo, planned.situation.system.deployments)
             raise
+
+
+def _wanted(context: Context, planned: Planned, checksum: str) -> Wanted:
+    plan = planned.plan
+    if planned.target is not None:  # only a deployment that is staged can be locked
+        return replace(again(context.paths, planned.target), locked=context.options.lock_finalization)
+    return Wanted(
+        checksum=checksum,
+        origin=plan.origin,
+        stateroot=plan.stateroot,
+        kargs=plan.kargs,
+        locked=context.options.lock_finalization,
+    )
 
 
 def _record(guard: Guard, planned: Planned) -> None:
@@ -159,6 +180,8 @@ def _clean_up(guard: Guard) -> None:
 def _done(guard: Guard, plan: Plan, fetched: int, before: int) -> Result:
     system = sysroot.load(guard.context.paths)
     message = REBOOT if stages(guard.context.paths, system) else "Deployed; it is what boots next."
+    if guard.context.options.lock_finalization:
+        message = LOCKED
     if guard.interrupts.late:
         raise InterruptedByUser("interrupted too late: the new deployment was made and boots next")
     return Result(

@@ -145,6 +145,7 @@ def context(settings: Settings, options: Any, reporter: Reporter) -> Context:
             idempotent=given("idempotent", False),
             allow_inactive=given("allow_inactive", False),
             recommends=given("recommends", None),
+            lock_finalization=given("lock_finalization", False),
             script_timeout=_time_limit(given("script_timeout", None)),
             disable_repos=tuple(given("disable_repo", ())),
             command=settings.typed,

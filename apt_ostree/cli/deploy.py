@@ -13,6 +13,7 @@ from apt_ostree.cli.options import (
     DryRun,
     Installing,
     Json,
+    LockFinalization,
     Making,
     Reboot,
     Recommends,
@@ -26,7 +27,7 @@ from apt_ostree.cli.options import (
 
 
 @dataclass(frozen=True, kw_only=True)
-class DeployOptions(Installing, Uninstalling, Requests, Recommends, Making):
+class DeployOptions(Installing, Uninstalling, Requests, Recommends, LockFinalization, Making):
     revision: Annotated[
         str,
         typer.Argument(

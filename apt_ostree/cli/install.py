@@ -9,11 +9,11 @@ import typer
 
 from apt_ostree.cli import dynamic
 from apt_ostree.cli.common import change, verb
-from apt_ostree.cli.options import Installing, Making, Recommends, Requests, Settings, Uninstalling
+from apt_ostree.cli.options import Installing, LockFinalization, Making, Recommends, Requests, Settings, Uninstalling
 
 
 @dataclass(frozen=True, kw_only=True)
-class InstallOptions(Uninstalling, Requests, Recommends, Making):
+class InstallOptions(Uninstalling, Requests, Recommends, LockFinalization, Making):
     packages: Annotated[
         list[str],
         typer.Argument(
@@ -42,7 +42,7 @@ def install(settings: Settings, options: InstallOptions) -> int:
 
 
 @dataclass(frozen=True, kw_only=True)
-class UninstallOptions(Installing, Requests, Recommends, Making):
+class UninstallOptions(Installing, Requests, Recommends, LockFinalization, Making):
     packages: Annotated[
         list[str],
         typer.Argument(

@@ -80,6 +80,19 @@ class Reboot:
 
 
 @dataclass(frozen=True, kw_only=True)
+class LockFinalization:
+    """For verbs that stage a deployment."""
+
+    lock_finalization: Annotated[
+        bool,
+        typer.Option(
+            "--lock-finalization",
+            help="Stage the deployment and hold it back: no shutdown switches to it until finalize-deployment says so.",
+        ),
+    ] = False
+
+
+@dataclass(frozen=True, kw_only=True)
 class Yes:
     yes: Annotated[bool, typer.Option("--assumeyes", "-y", help="Ask nothing, go on.")] = False
 
