@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from apt_ostree.model import PackageChange
+from apt_ostree.model import Commit, PackageChange
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,3 +120,46 @@ class Reason:
     why: str
     request: str = ""  # what the origin asks for, as it was typed
     chain: tuple[Step, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EtcEntry:
+    """What there is at a path. `mode` has the type bits of stat(2)."""
+
+    mode: int
+    uid: int
+    gid: int
+    size: int = 0
+    target: str = ""  # of a link
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EtcChange:
+    """A path of /etc that is not as the default: `kind` is `added`, `removed` or `modified`."""
+
+    path: str  # absolute: /etc/...
+    kind: str
+    mine: EtcEntry | None = None
+    default: EtcEntry | None = None
+    differs: tuple[str, ...] = ()  # of what is modified: `type`, `mode`, `owner`, `content`, `target`
+    conflict: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EtcReport:
+    """What `etc-diff` tells of one deployment. `against` is the one whose new defaults the conflicts are with."""
+
+    deployment: str
+    against: str = ""
+    changes: tuple[EtcChange, ...] = ()
+    problems: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PackageVersion:
+    """What `db version` tells of one revision: equal digests are equal sets of packages."""
+
+    revision: str
+    commit: Commit
+    count: int
+    digest: str

@@ -311,6 +311,8 @@ class StatusReport:
     transaction: TransactionOwner | None = None
     changes: tuple[PackageChange, ...] = ()
     last_failure: str = ""  # why the last staged deployment was not finalised
+    etc_conflicts: tuple[str, ...] = ()  # of the deployment that boots next: changed here and in its defaults
+    disk: dict[str, int] = field(default_factory=dict)  # deployment id -> bytes only it has; empty: not asked for
     problems: tuple[str, ...] = ()  # what could not be read
 
 

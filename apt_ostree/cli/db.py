@@ -24,13 +24,7 @@ class AnyRepo:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ListOptions(AnyRepo, Json):
-    match: Annotated[
-        list[str],
-        typer.Option(
-            "--match", metavar="PATTERN", help="Only packages whose name fits a shell pattern. May be repeated."
-        ),
-    ] = field(default_factory=list)
+class Revisions(AnyRepo, Json):
     revisions: Annotated[
         Optional[list[str]],  # noqa: UP045 (click 8.1 takes no default but None for any number of arguments)
         typer.Argument(
@@ -39,6 +33,16 @@ class ListOptions(AnyRepo, Json):
             help=f"{REVISION[0].upper()}{REVISION[1:]}. Without one: the booted or first deployment.",
         ),
     ] = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ListOptions(Revisions):
+    match: Annotated[
+        list[str],
+        typer.Option(
+            "--match", metavar="PATTERN", help="Only packages whose name fits a shell pattern. May be repeated."
+        ),
+    ] = field(default_factory=list)
 
 
 def db_list(settings: Settings, options: ListOptions) -> int:
@@ -52,6 +56,25 @@ def db_list(settings: Settings, options: ListOptions) -> int:
     repo = absolute(options.repo) if options.repo else None
     found = op.db_list(paths_of(settings), options.revisions or (), options.match, repo=repo)
     show(settings, options.json, lambda: view.list_json(found), lambda _theme: view.list_text(found))
+    return 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class VersionOptions(Revisions):
+    """Options of db version."""
+
+
+def db_version(settings: Settings, options: VersionOptions) -> int:
+    """Show which set of packages a commit has.
+
+    Two commits with the same digest have the same packages in the same versions.
+    """
+    from apt_ostree.ops import db as op
+    from apt_ostree.ui import db as view
+
+    repo = absolute(options.repo) if options.repo else None
+    found = op.db_version(paths_of(settings), options.revisions or (), repo=repo)
+    show(settings, options.json, lambda: view.version_json(found), lambda _theme: view.version_text(found))
     return 0
 
 
@@ -115,3 +138,12 @@ def register(app: typer.Typer) -> None:
         apt-ostree db diff --format json 1 0
         """,
     )(db_diff)
+    verb(
+        db,
+        "version",
+        VersionOptions,
+        examples="""
+        apt-ostree db version
+        apt-ostree db version booted pending
+        """,
+    )(db_version)

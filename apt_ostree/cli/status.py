@@ -28,7 +28,7 @@ def status(settings: Settings, options: StatusOptions) -> int:
     from apt_ostree.ops import status as op
     from apt_ostree.ui import status as view
 
-    report = op.report(paths_of(settings), booted_only=options.booted)
+    report = op.report(paths_of(settings), booted_only=options.booted, disk=options.json or settings.verbose > 0)
     show(
         settings,
         options.json,

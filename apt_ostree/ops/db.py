@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import fnmatch
+import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
-from apt_ostree import host, pkgdb, sysroot
+from apt_ostree import commits, host, pkgdb, sysroot
 from apt_ostree.errors import AptOstreeError, ToolError, UsageError
+from apt_ostree.findings import PackageVersion
 from apt_ostree.model import Deployment, PackageDiff, PackageList
 from apt_ostree.paths import Paths
 from apt_ostree.tools import ostree
@@ -28,6 +30,23 @@ def db_list(
         checksum = resolve(place, system, revision)
         kept = tuple(p for p in pkgdb.packages(place, checksum) if _matches(p.name, patterns))
         found.append(PackageList(revision=revision, checksum=checksum, packages=kept))
+    return tuple(found)
+
+
+def db_version(paths: Paths, revisions: Sequence[str] = (), *, repo: Path | None = None) -> tuple[PackageVersion, ...]:
+    """What tells the package sets of revisions apart: how many there are, and a digest. Raises AptOstreeError."""
+    found = []
+    for listed in db_list(paths, revisions, repo=repo):
+        commit = commits.load(repo or paths.repo, listed.checksum).commit
+        names = "".join(f"{package.nevra}\n" for package in listed.packages)
+        found.append(
+            PackageVersion(
+                revision=listed.revision,
+                commit=commit,
+                count=len(listed.packages),
+                digest=hashlib.sha256(names.encode()).hexdigest(),
+            )
+        )
     return tuple(found)
 
 
@@ -54,7 +73,7 @@ def resolve(repo: Path, system: sysroot.Sysroot | None, revision: str) -> str:
     Raises AptOstreeError (code `no-revision`) when there is none of that name.
     """
     deployments = system.deployments if system else ()
-    if deployment := _deployment(deployments, revision):
+    if deployment := named(deployments, revision):
         return deployment.checksum
     try:
         return ostree.rev_parse(repo, revision)
@@ -70,7 +89,7 @@ def resolve(repo: Path, system: sysroot.Sysroot | None, revision: str) -> str:
         ) from error
 
 
-def _deployment(deployments: Sequence[Deployment], name: str) -> Deployment | None:
+def named(deployments: Sequence[Deployment], name: str) -> Deployment | None:
     """A deployment by what status calls it; refs and checksums are left to ostree."""
     if name in ("booted", "pending", "rollback"):
         found = next((d for d in deployments if getattr(d, name)), None)

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from apt_ostree import host, lock, pkgdb, sysroot
+import contextlib
+from pathlib import Path
+
+from apt_ostree import commits, host, lock, pkgdb, sysroot
 from apt_ostree.errors import AptOstreeError
 from apt_ostree.model import PackageChange, StatusReport
+from apt_ostree.ops import etc_diff
 from apt_ostree.paths import Paths
+from apt_ostree.trees import Trees, object_path
 
 
-def report(paths: Paths, *, booted_only: bool = False) -> StatusReport:
-    """Gather a status. Raises NotOstreeError, NotRootError; a broken origin or commit is told in the report."""
+def report(paths: Paths, *, booted_only: bool = False, disk: bool = False) -> StatusReport:
+    """Gather a status; `disk`: also what each deployment takes, which costs a moment.
+
+    Raises NotOstreeError, NotRootError; a broken origin or commit is told in the report.
+    """
     host.require_ostree(paths)
     system = sysroot.load(paths)
     shown = tuple(d for d in system.deployments if d.booted) if booted_only else system.deployments
@@ -18,8 +26,38 @@ def report(paths: Paths, *, booted_only: bool = False) -> StatusReport:
         transaction=lock.owner(paths.store),
         changes=() if booted_only else _changes(system),
         last_failure=sysroot.last_failure(paths),
+        etc_conflicts=() if booted_only else etc_diff.conflicts(system)[0],
+        disk=usage(system) if disk else {},
         problems=system.problems,
     )
+
+
+def usage(system: sysroot.Sysroot) -> dict[str, int]:
+    """Bytes only one deployment takes, by its id; deployments whose commit cannot be read are left out.
+
+    That is the size of the objects of its tree that lie at a path where no other deployment has the same object,
+    each object counted once; its own /etc and its kernel in /boot are not in it. Directories that two trees share
+    are not looked into, so this costs what differs: 20 ms for a layer, half a second for another Debian.
+    """
+    repo = system.paths.repo
+    trees = Trees(repo)
+    roots: dict[str, str] = {}
+    for deployment in system.deployments:
+        with contextlib.suppress(AptOstreeError):
+            roots[deployment.id] = commits.load(repo, deployment.checksum).root
+    found = {}
+    for name, root in roots.items():
+        with contextlib.suppress(AptOstreeError):
+            others = [other for key, other in roots.items() if key != name]
+            found[name] = sum(_size(repo, checksum) for checksum in set(trees.own(root, others)))
+    return found
+
+
+def _size(repo: Path, checksum: str) -> int:
+    try:
+        return object_path(repo, checksum, "file").lstat().st_size
+    except OSError:
+        return 0
 
 
 def _changes(system: sysroot.Sysroot) -> tuple[PackageChange, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, NotRequired, TypedDict
 
+from apt_ostree.findings import PackageVersion
 from apt_ostree.model import DiffKind, Package, PackageChange, PackageDiff, PackageList
 from apt_ostree.ui import changes as words
 from apt_ostree.ui.theme import PLAIN, Theme, clean
@@ -83,4 +84,31 @@ def list_text(lists: Iterable[PackageList]) -> str:
         f"ostree commit: {clean(found.revision)} ({found.checksum})\n"
         + "".join(f" {clean(p.name)} {clean(p.version)} {clean(p.arch)}\n" for p in found.packages)
         for found in lists
+    )
+
+
+def version_json(versions: Iterable[PackageVersion]) -> dict[str, Any]:
+    """`db version --json`."""
+    return {
+        "commits": [
+            {
+                "revision": found.revision,
+                "checksum": found.commit.checksum,
+                "version": found.commit.version,
+                "timestamp": found.commit.timestamp,
+                "packages": found.count,
+                "digest": found.digest,
+            }
+            for found in versions
+        ]
+    }
+
+
+def version_text(versions: Iterable[PackageVersion]) -> str:
+    """`db version` for people."""
+    return "".join(
+        f"ostree commit: {clean(found.revision)} ({found.commit.checksum})\n"
+        f" {f'{clean(found.commit.version)}, ' if found.commit.version else ''}"
+        f"{found.count} packages, {found.digest}\n"
+        for found in versions
     )

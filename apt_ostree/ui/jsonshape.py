@@ -44,6 +44,8 @@ DeploymentJson = TypedDict(
         "initramfs-args": NotRequired[list[str]],
         "initramfs-etc": NotRequired[list[str]],
         "finalization-locked": NotRequired[bool],
+        "etc-conflicts": NotRequired[list[str]],
+        "disk": NotRequired[int],
     },
 )
 

@@ -10,7 +10,7 @@ from typing import TypedDict
 
 from apt_ostree.model import Deployment, DiffKind, PackageChange, StatusReport, TransactionOwner, Unlocked
 from apt_ostree.ui.jsonshape import DeploymentJson, active_requests, deployment_json, inactive_requests
-from apt_ostree.ui.theme import PLAIN, Style, Theme, clean, wrap
+from apt_ostree.ui.theme import PLAIN, Style, Theme, clean, size, wrap
 
 StatusJson = TypedDict(
     "StatusJson",
@@ -30,11 +30,23 @@ def as_json(report: StatusReport) -> StatusJson:
     """`status --json`."""
     owner = report.transaction
     return {
-        "deployments": [deployment_json(deployment) for deployment in report.deployments],
+        "deployments": [_deployment(deployment, report) for deployment in report.deployments],
         "transaction": [owner.command, owner.phase, str(owner.pid)] if owner else None,
         "cached-update": None,
         "update-driver": None,
     }
+
+
+def _deployment(deployment: Deployment, report: StatusReport) -> DeploymentJson:
+    found = deployment_json(deployment)
+    found["etc-conflicts"] = list(report.etc_conflicts) if _is_next(deployment) else []
+    if deployment.id in report.disk:
+        found["disk"] = report.disk[deployment.id]
+    return found
+
+
+def _is_next(deployment: Deployment) -> bool:
+    return deployment.index == 0 and not deployment.booted
 
 
 def text(report: StatusReport, *, verbose: bool = False, theme: Theme = PLAIN) -> str:
@@ -97,7 +109,15 @@ def _rows(deployment: Deployment, report: StatusReport, verbose: bool) -> list[R
         *(_diff_rows(report.changes, verbose) if following else ()),
         *_package_rows(deployment, verbose),
         *_state_rows(deployment, verbose),
+        *_file_rows(deployment, report, verbose),
     ]
+
+
+def _file_rows(deployment: Deployment, report: StatusReport, verbose: bool) -> Iterator[Row]:
+    if report.etc_conflicts and _is_next(deployment):
+        yield ("EtcConflicts", list(report.etc_conflicts), Style.YELLOW)
+    if verbose and deployment.id in report.disk:
+        yield ("Disk", [size(report.disk[deployment.id])], None)
 
 
 def _commit_rows(deployment: Deployment, verbose: bool) -> Iterator[Row]:
