@@ -156,7 +156,7 @@ def prune(store: Store, deployments: Iterable[Deployment]) -> int:
 
     Local packages that a deployment asks for stay: they are nowhere else.
     """
-    kept = {f"{local.sha256}.deb" for deployment in deployments for local in deployment.origin.requested_local}
+    kept = {f"{local.sha256}.deb" for deployment in deployments for local in deployment.origin.local_debs}
     old = time.time() - UNUSED
     doomed = [path for path in _archives(store) if path.name not in kept and path.stat().st_mtime < old]
     for path in doomed:

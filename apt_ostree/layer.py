@@ -23,7 +23,7 @@ from apt_ostree.model import Commit, LayerMeta, Resolution
 from apt_ostree.paths import Store
 from apt_ostree.report import OutputLine, Reporter, phase
 from apt_ostree.tools import coreutils, ostree
-from apt_ostree.tree import automatic, configure, fsops, overlay, pkglist, pyc, rules, sandbox, skeleton, users
+from apt_ostree.tree import automatic, configure, fsops, overlay, pkglist, pyc, rules, sandbox, skeleton, users, vacate
 
 LAYOUT = 1  # raise it when the tree rules change: equal inputs then no longer mean an equal tree
 
@@ -50,6 +50,7 @@ def state_digest(base: str, resolution: Resolution) -> str:
         "layout": LAYOUT,
         "base": base,
         "packages": sorted(planned.sha256 for planned in resolution.packages),
+        "removals": sorted(package.nevra for package in resolution.removals),
         "foreign": list(resolution.foreign),
         "steps": [[step.kind.value, [list(key) for key in step.keys]] for step in resolution.steps],
     }
@@ -121,6 +122,8 @@ def _work(job: LayerJob) -> configure.Work:
 
 def _fold(job: LayerJob, upper: Path, tree: Path) -> rules.FinishReport:
     """Settle ids and caches on what is new, fold it, then apply the tree rules to the whole."""
+    if job.resolution.removals:
+        users.keep(upper, tree)
     users.settle_ids(upper, tree, job.identities)
     if (upper / "usr").is_dir():
         pyc.normalise(upper / "usr")
@@ -129,14 +132,22 @@ def _fold(job: LayerJob, upper: Path, tree: Path) -> rules.FinishReport:
     (tree / "var").mkdir(mode=0o755)
     pulled_in = (planned.package for planned in job.resolution.packages if not planned.requested)
     automatic.mark(tree, job.native, pulled_in)
+    automatic.forget(tree, job.native, job.resolution.removals)
     var = upper / "var"
     var.mkdir(exist_ok=True)
+    if job.resolution.removals or job.resolution.replacements:
+        vacate.apply(tree, var, {package.name for package in job.resolution.removals})
     return rules.finish(rules.FinishJob(root=tree, var=var, compose=False))
 
 
 def _commit(job: LayerJob, tree: Path, report: rules.FinishReport) -> Commit:
-    layered = tuple(planned.package for planned in job.resolution.packages)
-    meta = LayerMeta(base=job.base.checksum, packages=layered, state_digest=job.digest)
+    meta = LayerMeta(
+        base=job.base.checksum,
+        packages=job.resolution.added,
+        removals=job.resolution.removals,
+        replacements=job.resolution.replacements,
+        state_digest=job.digest,
+    )
     pkgs = pkglist.read(tree / "usr/lib/sysimage/dpkg")
     strings = {
         **commitmeta.encode(meta, pkglist=pkgs, users=report.users, sources=job.resolution.sources),

@@ -91,14 +91,20 @@ class Origin:
     override_commit: str = ""
     container_image_reference: str = ""
     overrides_remove: tuple[str, ...] = ()
-    overrides_replace: tuple[str, ...] = ()
-    overrides_replace_local: tuple[str, ...] = ()
+    overrides_replace: tuple[PackageRequest, ...] = ()  # name=version; name/suite only until it is resolved
+    overrides_replace_local: tuple[LocalPackage, ...] = ()
+    overrides_base: tuple[PackageRequest, ...] = ()  # name=version: what the base had when it was replaced
     regenerate_initramfs: bool = False
     initramfs_args: tuple[str, ...] = ()
     initramfs_etc: tuple[str, ...] = ()
     recommends: bool = True
     pinned: bool = False
     text: str = field(default="", compare=False, repr=False)
+
+    @property
+    def local_debs(self) -> tuple[LocalPackage, ...]:
+        """Every .deb of the user this origin needs: they are nowhere but in our store."""
+        return (*self.requested_local, *self.overrides_replace_local)
 
     @property
     def layered(self) -> bool:
@@ -118,7 +124,7 @@ class LayerMeta:
     """What a layered commit says of itself (`apt-ostree.*` metadata keys)."""
 
     base: str
-    packages: tuple[Package, ...] = ()  # all that were layered: requested and pulled in
+    packages: tuple[Package, ...] = ()  # all that were added: requested and pulled in
     removals: tuple[Package, ...] = ()
     replacements: tuple[tuple[Package, Package], ...] = ()  # (base's, ours)
     state_digest: str = ""
@@ -202,6 +208,7 @@ class PlannedPackage:
     repo: str = ""  # "Debian:13.7/stable"
     local: LocalPackage | None = None
     requested: bool = False
+    replaces: Package | None = None  # the base's package it stands for, when that is overridden
 
     @property
     def security(self) -> bool:
@@ -211,6 +218,7 @@ class PlannedPackage:
 class StepKind(StrEnum):
     UNPACK = "unpack"
     CONFIGURE = "configure"
+    REMOVE = "remove"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -223,9 +231,10 @@ class Step:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resolution:
-    """What apt would do to the base for a set of requests: nothing in the base is touched by it."""
+    """What apt would do to the base for a set of requests: only what is overridden changes in the base."""
 
     packages: tuple[PlannedPackage, ...] = ()
+    removals: tuple[Package, ...] = ()  # of the base
     steps: tuple[Step, ...] = ()
     inactive: tuple[PackageRequest, ...] = ()  # requested, but the base provides them
     sources: tuple[str, ...] = ()  # sha256 of the Release files the answer rests on
@@ -238,6 +247,21 @@ class Resolution:
     @property
     def installed_size(self) -> int:
         return sum(p.installed_size for p in self.packages)
+
+    @property
+    def added(self) -> tuple[Package, ...]:
+        """What the base does not have in any version."""
+        return tuple(p.package for p in self.packages if p.replaces is None)
+
+    @property
+    def replacements(self) -> tuple[tuple[Package, Package], ...]:
+        """(base's, ours) of every package that is exchanged."""
+        return tuple((p.replaces, p.package) for p in self.packages if p.replaces is not None)
+
+    @property
+    def keeps_base(self) -> bool:
+        """True when the base itself is the answer."""
+        return not self.packages and not self.removals
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

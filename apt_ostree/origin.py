@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from apt_ostree import requests
 from apt_ostree.errors import AptOstreeError
-from apt_ostree.model import Origin
+from apt_ostree.model import LocalPackage, Origin, PackageRequest
 
 _GROUP = re.compile(r"\[([^\[\]]+)\]\s*")
 _KEY = re.compile(r"([^=\[\]#\s][^=]*?)\s*=\s*(.*)")
@@ -113,11 +113,12 @@ def parse(text: str) -> Origin:
         refspec=file.get("origin", "refspec") or file.get("origin", "baserefspec"),
         container_image_reference=file.get("origin", "container-image-reference"),
         override_commit=file.get("origin", "override-commit"),
-        requested=tuple(requests.parse(item) for item in _split(file.get("packages", "requested"))),
-        requested_local=tuple(requests.parse_local(item) for item in _split(file.get("packages", "requested-local"))),
-        overrides_remove=_split(file.get("overrides", "remove")),
-        overrides_replace=_split(file.get("overrides", "replace")),
-        overrides_replace_local=_split(file.get("overrides", "replace-local")),
+        requested=_requests(file, "packages", "requested"),
+        requested_local=_locals(file, "packages", "requested-local"),
+        overrides_remove=tuple(requests.parse_name(item) for item in _split(file.get("overrides", "remove"))),
+        overrides_replace=_requests(file, "overrides", "replace"),
+        overrides_replace_local=_locals(file, "overrides", "replace-local"),
+        overrides_base=_requests(file, "apt-ostree", "overrides-base"),
         regenerate_initramfs=_boolean(file.get("apt-ostree", "regenerate-initramfs"), False),
         initramfs_args=_split(file.get("apt-ostree", "initramfs-args")),
         initramfs_etc=_split(file.get("apt-ostree", "initramfs-etc")),
@@ -125,6 +126,14 @@ def parse(text: str) -> Origin:
         pinned=_boolean(file.get(TRANSIENT, "pinned"), False),
         text=text,
     )
+
+
+def _requests(file: _KeyFile, group: str, key: str) -> tuple[PackageRequest, ...]:
+    return tuple(requests.parse(item) for item in _split(file.get(group, key)))
+
+
+def _locals(file: _KeyFile, group: str, key: str) -> tuple[LocalPackage, ...]:
+    return tuple(requests.parse_local(item) for item in _split(file.get(group, key)))
 
 
 def render(origin: Origin) -> str:
@@ -140,9 +149,10 @@ def render(origin: Origin) -> str:
     file.set("origin", "override-commit", origin.override_commit)
     file.set("packages", "requested", _join(sorted(str(item) for item in origin.requested)))
     file.set("packages", "requested-local", _join(sorted(str(item) for item in origin.requested_local)))
-    file.set("overrides", "remove", _join(origin.overrides_remove))
-    file.set("overrides", "replace", _join(origin.overrides_replace))
-    file.set("overrides", "replace-local", _join(origin.overrides_replace_local))
+    file.set("overrides", "remove", _join(sorted(origin.overrides_remove)))
+    file.set("overrides", "replace", _join(sorted(str(item) for item in origin.overrides_replace)))
+    file.set("overrides", "replace-local", _join(sorted(str(item) for item in origin.overrides_replace_local)))
+    file.set("apt-ostree", "overrides-base", _join(sorted(str(item) for item in origin.overrides_base)))
     file.set("apt-ostree", "regenerate-initramfs", "true" if origin.regenerate_initramfs else "")
     file.set("apt-ostree", "initramfs-args", _join(origin.initramfs_args))
     file.set("apt-ostree", "initramfs-etc", _join(origin.initramfs_etc))

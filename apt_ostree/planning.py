@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
-from apt_ostree import aptroot, origin, pkgdb, resolve, sysroot
+from apt_ostree import aptroot, origin, overrides, pkgdb, resolve, sysroot
 from apt_ostree.errors import AptOstreeError, NotOstreeError, ToolError
 from apt_ostree.faults import point
 from apt_ostree.layer import state_digest
@@ -96,7 +96,7 @@ class Situation:
     @cached_property
     def installed(self) -> resolve.Installed:
         """What that base has."""
-        return resolve.installed(base_state(self.context.paths.repo, self.base.checksum).status)
+        return installed_in(self.context.paths.repo, self.base.checksum)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,9 +168,10 @@ def base_state(repo: Path, checksum: str) -> aptroot.BaseState:
 
 def _native(status: str) -> str:
     """The architecture of dpkg itself is the native one (dpkg(1) --print-architecture is compiled in)."""
-    for package in resolve.installed(status).packages.get("dpkg", ()):
-        return package.arch
-    raise AptOstreeError("the base has no dpkg, so its architecture is not known")
+    native = resolve.installed(status).native
+    if not native:
+        raise AptOstreeError("the base has no dpkg, so its architecture is not known")
+    return native
 
 
 def make_plan(context: Context, make_change: MakeChange, apt_directory: Path) -> Planned:
@@ -182,12 +183,29 @@ def make_plan(context: Context, make_change: MakeChange, apt_directory: Path) ->
     if change.target is not None:
         plan = _plan(situation, change, target=change.target.checksum)
         return Planned(plan=plan, situation=situation, target=change.target)
+    change = _settled(situation, change)
     if not change.origin.layered:
         return Planned(plan=_as_is(situation, change), situation=situation)
     with phase(context.reporter, "resolve", "Resolving dependencies"):
-        root, resolution = resolve_change(context, change, situation.merge, apt_directory)
+        known = situation.first.origin
+        root, resolution = resolve_change(context, change, situation.merge, apt_directory, known=known)
         point("resolve")
     return Planned(plan=_layered(situation, change, resolution), situation=situation, apt=root, native=root.native)
+
+
+def _settled(situation: Situation, change: Change) -> Change:
+    """Overrides the new base has outgrown are dropped, and what is to be said about the others is said."""
+    if not change.origin.overrides_remove and not overrides.replacements(change.origin):
+        return change
+    same = change.base.checksum == situation.base.checksum
+    base = situation.installed if same else installed_in(situation.context.paths.repo, change.base.checksum)
+    settled, said = overrides.settle(change.origin, base)
+    return replace(change, origin=settled, warnings=(*change.warnings, *said))
+
+
+def installed_in(repo: Path, checksum: str) -> resolve.Installed:
+    """What a base commit has installed. Raises AptOstreeError when it has no package database."""
+    return resolve.installed(base_state(repo, checksum).status)
 
 
 def _as_is(situation: Situation, change: Change) -> Plan:
@@ -203,7 +221,8 @@ def _same_settings(deployment: Deployment, change: Change) -> bool:
 
 
 def _layered(situation: Situation, change: Change, resolution: Resolution) -> Plan:
-    if not resolution.packages:
+    change = replace(change, origin=overrides.pinned(change.origin, resolution))
+    if resolution.keeps_base:
         return replace(_as_is(situation, change), resolution=resolution)
     digest = state_digest(change.base.checksum, resolution)
     target = ""
@@ -256,10 +275,14 @@ def package_changes(
     if target:
         after: Sequence[Package] = pkgdb.packages(repo, target)
     else:
-        layered = tuple(planned.package for planned in resolution.packages) if resolution else ()
-        after = (*pkgdb.packages(repo, change.base.checksum), *layered)
+        after = _after(pkgdb.packages(repo, change.base.checksum), resolution or Resolution())
     planned = {p.package.key: p for p in resolution.packages} if resolution else {}
     return tuple(_sourced(item, planned.get((item.name, item.arch))) for item in pkgdb.diff(before, after))
+
+
+def _after(base: Sequence[Package], resolution: Resolution) -> tuple[Package, ...]:
+    gone = {package.key for package in (*resolution.removals, *(old for old, _ in resolution.replacements))}
+    return (*(p for p in base if p.key not in gone), *(planned.package for planned in resolution.packages))
 
 
 def _sourced(change: PackageChange, planned: PlannedPackage | None) -> PackageChange:
@@ -267,15 +290,15 @@ def _sourced(change: PackageChange, planned: PlannedPackage | None) -> PackageCh
 
 
 def resolve_change(
-    context: Context, change: Change, merge: Deployment, apt_directory: Path
+    context: Context, change: Change, merge: Deployment, apt_directory: Path, *, known: Origin | None = None
 ) -> tuple[aptroot.AptRoot, Resolution]:
-    """Resolve the packages of a change with the sources of the merge deployment's /etc/apt."""
+    """Resolve the packages of a change with the sources of the merge deployment's /etc/apt.
+
+    `known` is the origin before the change: a refusal tells the command for what is new.
+    """
     source = aptroot.SourceTree(etc_apt=merge.path / "etc/apt", root=merge.path)
-    wanted = resolve.Wanted(
-        requested=change.origin.requested,
-        local=change.origin.requested_local,
-        recommends=change.origin.recommends if context.options.recommends is None else context.options.recommends,
-    )
+    recommends = change.origin.recommends if context.options.recommends is None else context.options.recommends
+    wanted = resolve.wanted_by(change.origin, recommends, known or Origin())
     return resolve_on_base(context, context.paths.store, change.base.checksum, source, wanted, apt_directory)
 
 

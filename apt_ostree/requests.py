@@ -30,6 +30,14 @@ def parse(text: str) -> PackageRequest:
     return PackageRequest(**{key: value or "" for key, value in match.groupdict().items()})
 
 
+def parse_name(text: str) -> str:
+    """`name` or `name:arch`, nothing more. Raises UsageError."""
+    request = parse(text)
+    if request.version or request.suite:
+        raise UsageError(f"'{text}' is more than a package's name", hint=f"leave the version away: {request.name}")
+    return str(request)
+
+
 def parse_local(text: str) -> LocalPackage:
     """`sha256:name_version_arch` as it stands in an origin file. Raises UsageError."""
     match = _LOCAL.fullmatch(text.strip())

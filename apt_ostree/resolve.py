@@ -1,23 +1,25 @@
 """Requests + base + sources -> Resolution. apt works it out; the base is locked.
 
 apt simulates (`apt-get -s install`) against the base's own package state, with everything installed pinned above
-every candidate. What it would do to the base beyond adding to it is refused here, with names.
+every candidate. Only packages that are overridden may go or become others; whatever else apt would do to the base
+is refused, with names.
 """
 
 from __future__ import annotations
 
-import difflib
 import re
-from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 
 from debian.deb822 import Deb822
 
+from apt_ostree import overrides, refusals
 from apt_ostree.aptroot import AptRoot
 from apt_ostree.errors import ResolveError
+from apt_ostree.installed import Installed, installed
 from apt_ostree.model import (
     LocalPackage,
+    Origin,
     Package,
     PackageRequest,
     PlannedPackage,
@@ -29,11 +31,14 @@ from apt_ostree.paths import Store
 from apt_ostree.requests import installed_size
 from apt_ostree.tools import apt
 
-# apt-get(8) -s: "Inst name:arch [old] (version origin... [arch]) ...", "Conf name (...)", "Remv name [version]"
+__all__ = ["Action", "Installed", "Wanted", "installed", "parse_actions", "resolve", "steps", "wanted_by"]
+
+# apt-get(8) -s: "Inst name:arch [old] (version origin... [arch]) ...", "Conf name (...)", "Purg name:arch [version]"
 _ACTION = re.compile(
-    r"(?P<verb>Inst|Conf|Remv|Purg) (?P<name>[^\s:]+)(?::\S+)?(?: \[(?P<old>[^\]]+)\])?"
+    r"(?P<verb>Inst|Conf|Remv|Purg) (?P<name>[^\s:]+)(?::(?P<of>\S+))?(?: \[(?P<old>[^\]]+)\])?"
     r"(?: \((?P<new>\S+) (?P<repos>.*)\s?\[(?P<arch>\w[\w-]*)\]\))?"
 )
+_REMOVES = ("Remv", "Purg")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +47,7 @@ class Action:
 
     verb: str
     name: str
+    of: str  # the architecture, when it is not the native one
     old: str
     new: str
     arch: str
@@ -50,82 +56,143 @@ class Action:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
-    """What the new deployment is to have on top of its base."""
+    """What the new deployment is to have on top of its base, and what of the base is to be another or not there.
+
+    `known` is what the deployment before was asked for: a refusal names the command for what is new.
+    """
 
     requested: tuple[PackageRequest, ...] = ()
     local: tuple[LocalPackage, ...] = ()
+    remove: tuple[str, ...] = ()
+    replacing: tuple[overrides.Replacement, ...] = ()
     recommends: bool = True
+    known: Origin = field(default_factory=Origin)
+
+    def asked(self, store: Store) -> refusals.Asked:
+        """In words of the command line."""
+        return refusals.Asked(
+            install=(*map(str, self.requested), *(_file(local, store) for local in self.local)),
+            remove=self.remove,
+            replace=tuple(_item(item, store) for item in self.replacing),
+        )
+
+    def fresh(self) -> Wanted:
+        """The part that is new."""
+        return replace(
+            self,
+            requested=tuple(item for item in self.requested if item not in self.known.requested),
+            local=tuple(item for item in self.local if item not in self.known.requested_local),
+            remove=tuple(name for name in self.remove if name not in self.known.overrides_remove),
+            replacing=tuple(item for item in self.replacing if item not in overrides.replacements(self.known)),
+        )
 
 
-@dataclass(frozen=True, slots=True)
-class Installed:
-    """What the base has: installed packages by name, and who provides which virtual name."""
+def wanted_by(origin: Origin, recommends: bool, known: Origin) -> Wanted:
+    """What an origin asks for."""
+    return Wanted(
+        requested=origin.requested,
+        local=origin.requested_local,
+        remove=origin.overrides_remove,
+        replacing=overrides.replacements(origin),
+        recommends=recommends,
+        known=known,
+    )
 
-    packages: dict[str, tuple[Package, ...]]
-    providers: dict[str, str]
 
-    def provider(self, request: PackageRequest) -> str:
-        """The base package that satisfies a request: of this name, or providing it; empty when there is none."""
-        here = [p for p in self.packages.get(request.name, ()) if not request.arch or p.arch in (request.arch, "all")]
-        return here[0].nevra if here else self.providers.get(request.name, "")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Problem:
+    """One question to apt."""
+
+    root: AptRoot
+    store: Store
+    base: Installed
+    wanted: Wanted
+    active: overrides.Active
+    requests: tuple[PackageRequest, ...]  # those the base does not satisfy
+
+    def items(self) -> list[str]:
+        """apt-get(8): a minus behind a name removes it, a file is installed as it is."""
+        items = [str(request) for request in self.requests]
+        items += [_file(local, self.store) for local in self.wanted.local]
+        items += [f"{package.name}-" if package.arch == "all" else f"{package.name}:{package.arch}-"
+                  for package in self.active.removals]  # fmt: skip
+        return items + [_item(item, self.store) for _, item in self.active.replacements]
+
+    def options(self) -> list[str]:
+        recommends = f"APT::Install-Recommends={'true' if self.wanted.recommends else 'false'}"
+        rebuilt = any(overrides.version(new) == old.version for old, new in self.active.replacements)
+        # for apt a package of the same version is there already
+        return ["-o", recommends, *(["--reinstall"] if rebuilt else [])]
+
+    def beyond(self, actions: Sequence[Action]) -> refusals.Beyond:
+        """What these actions do to the base that no override names."""
+        removed = [self.package(a) for a in actions if a.verb in _REMOVES]
+        changed = [(self.package(a), a.new) for a in actions if a.verb == "Inst" and a.old]
+        return refusals.Beyond(
+            removed=tuple(package for package in removed if package not in self.active.removals),
+            changed=tuple((old, new) for old, new in changed if old not in self.active.replaced),
+        )
+
+    def package(self, action: Action) -> Package:
+        """The base's package an action is about."""
+        found = self.base.find(f"{action.name}:{action.of}" if action.of else action.name)
+        return found or Package(name=action.name, version=action.old, arch=action.of or action.arch)
 
 
-def installed(status: str) -> Installed:
-    """Read a dpkg status text (deb-control(5) fields; dpkg's `Status: want flag installed`)."""
-    packages: dict[str, tuple[Package, ...]] = {}
-    providers: dict[str, str] = {}
-    for stanza in Deb822.iter_paragraphs(status.splitlines(keepends=True), use_apt_pkg=False):
-        if not stanza.get("Status", "").endswith(" installed"):
-            continue
-        package = Package(name=stanza["Package"], version=stanza["Version"], arch=stanza["Architecture"])
-        packages[package.name] = (*packages.get(package.name, ()), package)
-        for item in stanza.get("Provides", "").split(","):
-            if item.strip():
-                providers.setdefault(item.split()[0].partition(":")[0], package.nevra)
-    return Installed(packages, providers)
+def _file(local: LocalPackage, store: Store) -> str:
+    return str(local.path or store.debs / f"{local.sha256}.deb")
+
+
+def _item(item: overrides.Replacement, store: Store) -> str:
+    return _file(item, store) if isinstance(item, LocalPackage) else str(item)
 
 
 def resolve(root: AptRoot, base: Installed, wanted: Wanted, store: Store) -> Resolution:
-    """Ask apt how to add `wanted` to the base. Raises ResolveError naming everything that stands in the way.
+    """Ask apt how to make of the base what is `wanted`. Raises ResolveError naming everything that stands in the way.
 
-    Requests the base itself satisfies are returned as `inactive`; it is the caller's to mind that.
+    Requests the base itself satisfies are returned as `inactive`; it is the caller's to mind that. Overrides of
+    packages the base does not have are passed over.
     """
-    inactive = tuple(request for request in wanted.requested if base.provider(request))
-    active = [request for request in wanted.requested if request not in inactive]
-    _known(root, active)
-    if not active and not wanted.local:
+    active = overrides.active(wanted.remove, wanted.replacing, base)
+    kept = [package for package in active.removals if base.why_kept(package.name)]
+    if kept:
+        raise refusals.kept(kept, base)
+    both = [str(r) for r in wanted.requested if base.find(str(replace(r, version="", suite=""))) in active.removals]
+    if both:
+        raise refusals.both_ways(both)
+    left = base.without(active.removals)
+    inactive = tuple(request for request in wanted.requested if left.provider(request))
+    requests = tuple(request for request in wanted.requested if request not in inactive)
+    _known(root, requests)
+    if not (requests or wanted.local or active.removals or active.replacements):
         return Resolution(inactive=inactive, sources=root.releases())
-    items = [str(request) for request in active]
-    items += [str(local.path or store.debs / f"{local.sha256}.deb") for local in wanted.local]
-    options = ["-o", f"APT::Install-Recommends={'true' if wanted.recommends else 'false'}"]
-    done = apt.simulate_install(root.config, items, options)
-    if done.returncode != 0:
-        raise unsolvable(items, (done.stdout + done.stderr).splitlines())
-    actions = parse_actions(done.stdout)
-    refuse_base_changes(actions, items)
-    return _resolution(root, actions, wanted, inactive)
+    problem = _Problem(root=root, store=store, base=base, wanted=wanted, active=active, requests=requests)
+    return replace(_resolution(problem, _solve(problem)), inactive=inactive, sources=root.releases())
 
 
 def _known(root: AptRoot, requests: Sequence[PackageRequest]) -> None:
     names = apt.package_names(root.config) if requests else frozenset()
     unknown = [request.name for request in requests if request.name not in names]
     if unknown:
-        raise not_found(unknown, names)
+        raise refusals.not_found(unknown, names)
 
 
-def not_found(unknown: Sequence[str], names: Collection[str]) -> ResolveError:
-    """The error for packages that are not among `names`, with those of `names` that look alike."""
-    details = []
-    for name in unknown:
-        near = difflib.get_close_matches(name, names, n=3, cutoff=0.75)
-        details.append(f"{name}: no such package" + (f"; near: {', '.join(near)}" if near else ""))
-    hint = "sudo apt-ostree refresh-md" if names else "no package lists are here: sudo apt-ostree refresh-md"
-    return ResolveError(
-        f"{'package' if len(unknown) == 1 else 'packages'} not found: {', '.join(unknown)}",
-        hint=hint,
-        details=details,
-        code="not-found",
-    )
+def _solve(problem: _Problem) -> tuple[Action, ...]:
+    """apt's answer with the base locked; when it has none, what it would do with an open one is what to tell."""
+    done = apt.simulate_install(problem.root.config, problem.items(), problem.options())
+    locked = parse_actions(done.stdout)
+    beyond = problem.beyond(locked)
+    if done.returncode == 0 and not beyond:
+        return locked
+    freely = apt.simulate_install(problem.root.config, problem.items(), [*problem.options(), *apt.WITHOUT_PINS])
+    ways = [beyond] if done.returncode == 0 else []
+    if freely.returncode == 0:
+        ways.append(problem.beyond(parse_actions(freely.stdout)))
+    ways = [way for way in ways if way]
+    asked, fresh = problem.wanted.asked(problem.store), problem.wanted.fresh().asked(problem.store)
+    if not ways:
+        raise refusals.unsolvable(asked, (done.stdout + done.stderr).splitlines())
+    raise refusals.base_would_change(asked, fresh, min(ways, key=lambda way: way.harm), problem.base)
 
 
 def parse_actions(text: str) -> tuple[Action, ...]:
@@ -139,6 +206,7 @@ def parse_actions(text: str) -> tuple[Action, ...]:
                 Action(
                     verb=match["verb"],
                     name=match["name"],
+                    of=match["of"] or "",
                     old=match["old"] or "",
                     new=match["new"] or "",
                     arch=match["arch"] or "",
@@ -148,51 +216,39 @@ def parse_actions(text: str) -> tuple[Action, ...]:
     return tuple(actions)
 
 
-def unsolvable(items: Iterable[str], lines: Sequence[str]) -> ResolveError:
-    """apt found no solution: its own explanation, without the parts that every run prints."""
-    noise = ("Reading package lists", "Building dependency tree", "Reading state information", "NOTE:", "W: --force")
-    told = [line for line in lines if line.strip() and not line.startswith(noise)]
-    removals = [line for line in told if "Packages need to be removed but remove is disabled" in line]
-    names = " ".join(Path(item).name if "/" in item and item.endswith(".deb") else item for item in items)
-    what = "they conflict with packages of the base" if removals else "apt finds no way that keeps the base as it is"
-    return ResolveError(
-        f"cannot install {names}: {what}",
-        details=told,
-        hint="look at the packages above; a newer base may help, or another version: apt-ostree install NAME=VERSION",
-    )
-
-
-def refuse_base_changes(actions: Sequence[Action], items: Sequence[str]) -> None:
-    """A layer only adds. Raises ResolveError when apt would remove or exchange a package of the base."""
-    removed = [f"{a.name} {a.old} would be removed" for a in actions if a.verb in ("Remv", "Purg")]
-    changed = [f"{a.name} {a.old} would become {a.new}" for a in actions if a.verb == "Inst" and a.old]
-    if removed or changed:
-        raise ResolveError(
-            f"cannot install {' '.join(items)}: packages of the base would change",
-            details=removed + changed,
-            hint="deploy a newer base that has these versions, or ask for a version that fits: NAME=VERSION",
-            code="base-would-change",
-        )
-
-
-def _resolution(
-    root: AptRoot, actions: Sequence[Action], wanted: Wanted, inactive: tuple[PackageRequest, ...]
-) -> Resolution:
-    local = {(item.package.name, item.package.version, item.package.arch): item for item in wanted.local}
-    asked = {request.name for request in wanted.requested}
+def _resolution(problem: _Problem, actions: Sequence[Action]) -> Resolution:
+    locals_ = (*problem.wanted.local, *(new for _, new in problem.active.replacements if isinstance(new, LocalPackage)))
+    local = {(item.package.name, item.package.version, item.package.arch): item for item in locals_}
+    asked = {request.name for request in problem.wanted.requested}
     news = [a for a in actions if a.verb == "Inst"]
+    _refuse_no_effect(problem, news)
     remote = [f"{a.name}:{a.arch}={a.new}" for a in news if (a.name, a.new, a.arch) not in local]
-    shown = reversed([*apt.show(root.config, remote)]) if remote else ()
+    shown = reversed([*apt.show(problem.root.config, remote)]) if remote else ()
     records = {(r["Package"], r["Version"], r["Architecture"]): r for r in shown}
     packages = []
     for action in news:
-        mine = local.get((action.name, action.new, action.arch))
-        record = records.get((action.name, action.new, action.arch))
-        packages.append(_planned(action, mine, record, mine is not None or action.name in asked))
-    return Resolution(packages=tuple(packages), steps=steps(actions), inactive=inactive, sources=root.releases())
+        key = (action.name, action.new, action.arch)
+        planned = _planned(action, local.get(key), records.get(key))
+        old = problem.package(action) if action.old else None
+        named = old is not None or key in local or action.name in asked
+        packages.append(replace(planned, replaces=old, requested=named))
+    removals = tuple(problem.package(a) for a in actions if a.verb in _REMOVES)
+    placed = [replace(a, arch=problem.package(a).arch) if a.verb in _REMOVES else a for a in actions]
+    return Resolution(packages=tuple(packages), removals=removals, steps=steps(placed))
 
 
-def _planned(action: Action, local: LocalPackage | None, record: Deb822 | None, requested: bool) -> PlannedPackage:
+def _refuse_no_effect(problem: _Problem, news: Sequence[Action]) -> None:
+    """A suite may have just the version of the base; one finds out here."""
+    changed = [problem.package(action) for action in news]
+    idle = [(old, new) for old, new in problem.active.replacements if old not in changed]
+    if idle:
+        raise refusals.no_effect(
+            [f"no effect: for {overrides.told(new)} the base has {overrides.named(old)}" for old, new in idle],
+            "see which versions there are: apt-cache policy NAME",
+        )
+
+
+def _planned(action: Action, local: LocalPackage | None, record: Deb822 | None) -> PlannedPackage:
     if local is not None:
         return PlannedPackage(
             package=local.package,
@@ -200,7 +256,6 @@ def _planned(action: Action, local: LocalPackage | None, record: Deb822 | None, 
             installed_size=local.package.size,
             repo="local file",
             local=local,
-            requested=True,
         )
     if record is None or "SHA256" not in record:
         raise ResolveError(
@@ -220,21 +275,18 @@ def _planned(action: Action, local: LocalPackage | None, record: Deb822 | None, 
         download_size=int(record["Size"]),
         installed_size=package.size,
         repo=action.repo,
-        requested=requested,
     )
 
 
 def steps(actions: Sequence[Action]) -> tuple[Step, ...]:
-    """apt's order as dpkg calls: runs of Inst are unpacked together, runs of Conf configured together.
+    """apt's order as dpkg calls: runs of Inst are unpacked together, runs of Conf configured, of Purg removed.
 
     Pre-Depends (Policy 7.2) make apt configure one package before the next is unpacked.
     """
-    kinds = {"Inst": StepKind.UNPACK, "Conf": StepKind.CONFIGURE}
+    kinds = {"Inst": StepKind.UNPACK, "Conf": StepKind.CONFIGURE, "Remv": StepKind.REMOVE, "Purg": StepKind.REMOVE}
     rounds: list[tuple[StepKind, list[tuple[str, str]]]] = []
     for action in actions:
-        kind = kinds.get(action.verb)
-        if kind is None:
-            continue
+        kind = kinds[action.verb]
         if not rounds or rounds[-1][0] is not kind:
             rounds.append((kind, []))
         rounds[-1][1].append((action.name, action.arch))

@@ -15,7 +15,20 @@ import typer
 
 from apt_ostree import __version__
 from apt_ostree.cli import argv as words
-from apt_ostree.cli import compose, db, deploy, doctor, etc_diff, history, install, packages, schema, status, upkeep
+from apt_ostree.cli import (
+    compose,
+    db,
+    deploy,
+    doctor,
+    etc_diff,
+    history,
+    install,
+    override,
+    packages,
+    schema,
+    status,
+    upkeep,
+)
 from apt_ostree.cli.common import expose, one_of
 from apt_ostree.cli.help import Verbs
 from apt_ostree.cli.options import COLORS, PROGRESS, Settings
@@ -64,7 +77,7 @@ def build() -> typer.Typer:
     )
     expose(main, Settings)
     app.callback(cls=Verbs, invoke_without_command=True, epilog=EXAMPLES)(main)
-    for module in (compose, db, deploy, doctor, etc_diff, history, install, packages, schema, status, upkeep):
+    for module in (compose, db, deploy, doctor, etc_diff, history, install, override, packages, schema, status, upkeep):
         module.register(app)
     return app
 

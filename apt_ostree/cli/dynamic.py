@@ -41,6 +41,14 @@ def requested(ctx: typer.Context, incomplete: str) -> list[str]:
 
 
 @_quiet
+def overridden(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Packages of the base that are overridden."""
+    from apt_ostree.ops import complete
+
+    return list(complete.overridden(_sysroot(ctx)))
+
+
+@_quiet
 def revisions(ctx: typer.Context, incomplete: str) -> list[str]:
     """Checksums, versions and refs that could be deployed."""
     from apt_ostree.ops import complete

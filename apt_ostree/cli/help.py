@@ -37,7 +37,7 @@ def words_of(ctx: Any) -> tuple[str, ...]:
     """The words that led to a context: ("compose", "tree"), () for the program."""
     words: list[str] = []
     while ctx.parent is not None:
-        words.insert(0, ALIASES.get(ctx.info_name, ctx.info_name))
+        words.insert(0, ctx.command.name or ctx.info_name)  # not what was typed, which may be an alias
         ctx = ctx.parent
     return tuple(words)
 

@@ -24,6 +24,7 @@ KINDS = {
     "FILE": Kind.FILE,
     "PACKAGE": Kind.PACKAGE,
     "REQUESTED": Kind.ASK,
+    "OVERRIDDEN": Kind.ASK,
     "REVISION": Kind.ASK,
     "FROM": Kind.ASK,
     "TO": Kind.ASK,

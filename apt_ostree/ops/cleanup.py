@@ -91,7 +91,7 @@ def _drop_metadata(context: Context) -> None:
     kept = {
         f"{local.sha256}.deb"
         for deployment in sysroot.load(context.paths).deployments
-        for local in deployment.origin.requested_local
+        for local in deployment.origin.local_debs
     }
     if store.debs.is_dir():
         for path in store.debs.iterdir():

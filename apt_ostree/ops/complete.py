@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from apt_ostree import sysroot
+from apt_ostree import overrides, sysroot
 from apt_ostree.paths import Paths
 from apt_ostree.tools import apt_cache, ostree
 
@@ -21,6 +21,15 @@ def requested(root: Path) -> tuple[str, ...]:
         return ()
     origin = deployments[0].origin
     return (*(request.name for request in origin.requested), *(local.package.name for local in origin.requested_local))
+
+
+def overridden(root: Path) -> tuple[str, ...]:
+    """Packages of the base that the deployment that boots next has otherwise or not at all."""
+    deployments = sysroot.load(Paths(root)).deployments
+    if not deployments:
+        return ()
+    origin = deployments[0].origin
+    return (*origin.overrides_remove, *(overrides.spec(item) for item in overrides.replacements(origin)))
 
 
 def revisions(root: Path) -> tuple[str, ...]:

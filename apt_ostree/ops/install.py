@@ -47,13 +47,16 @@ def _change(
     names: tuple[PackageRequest, ...],
     local: tuple[LocalPackage, ...],
     uninstall: Sequence[str],
+    origin: Origin | None = None,
 ) -> Change:
-    start = remove_requests(situation.origin, uninstall) if uninstall else situation.origin
+    before = origin or situation.origin
+    start = remove_requests(before, uninstall) if uninstall else before
     fresh = _not_requested_yet(situation, start, names)
     fresh_local = _not_local_yet(situation, start, local)
     if not fresh and not fresh_local and not uninstall:
-        return _as_before(situation, "No change.")
-    warnings = _refuse_inactive(situation, fresh)
+        unchanged = "No change."
+        return Change(kind=TransactionKind.PKG_CHANGE, origin=before, base=situation.base, unchanged=unchanged)
+    warnings = _refuse_inactive(situation, fresh, start.overrides_remove)
     origin = replace(
         start,
         # the newest word on a package wins: htop=1.0 after htop takes its place, htop:i386 does not
@@ -79,15 +82,11 @@ def _same_package(one: PackageRequest | Package, other: PackageRequest | Package
 def edited(change: Change, situation: Situation, packages: Sequence[str], uninstall: Sequence[str]) -> Change:
     """A change of another verb with packages added and dropped on the way (--install, --uninstall)."""
     names, local = parse(packages)
-    packaged = _change(situation, names, local, uninstall)
+    packaged = _change(situation, names, local, uninstall, change.origin)
     origin = replace(
         change.origin, requested=packaged.origin.requested, requested_local=packaged.origin.requested_local
     )
     return replace(change, origin=origin, warnings=change.warnings + packaged.warnings)
-
-
-def _as_before(situation: Situation, why: str) -> Change:
-    return Change(kind=TransactionKind.PKG_CHANGE, origin=situation.origin, base=situation.base, unchanged=why)
 
 
 def _not_requested_yet(
@@ -116,9 +115,14 @@ def _not_local_yet(situation: Situation, origin: Origin, local: Sequence[LocalPa
     return tuple(item for item in local if item.sha256 not in have)
 
 
-def _refuse_inactive(situation: Situation, fresh: Sequence[PackageRequest]) -> tuple[str, ...]:
-    """What the base has already is refused, or with --allow-inactive kept as a sleeping request."""
-    provided = [(request, situation.installed.provider(request)) for request in fresh]
+def _refuse_inactive(situation: Situation, fresh: Sequence[PackageRequest], removed: Sequence[str]) -> tuple[str, ...]:
+    """What the base has already is refused, or with --allow-inactive kept as a sleeping request.
+
+    What is `removed` from the base provides nothing.
+    """
+    gone = [package for package in map(situation.installed.find, removed) if package is not None]
+    base = situation.installed.without(gone)
+    provided = [(request, base.provider(request)) for request in fresh]
     inactive = [f"{request} is provided by {provider} of the base" for request, provider in provided if provider]
     if inactive and not situation.context.options.allow_inactive:
         raise ResolveError(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from debian.deb822 import Deb822
 
-from apt_ostree import aptroot, pkgdb, resolve
+from apt_ostree import aptroot, pkgdb, refusals
 from apt_ostree.errors import ResolveError, ToolError, UsageError
 from apt_ostree.findings import Facts, Hit, Offer
 from apt_ostree.ops import ask
@@ -63,7 +63,7 @@ def _missing(root: aptroot.AptRoot, missing: Sequence[str]) -> ResolveError:
             hint=f"apt-ostree provides {virtual[0]}",
             code="virtual",
         )
-    return resolve.not_found(missing, names - set(missing))
+    return refusals.not_found(missing, names - set(missing))
 
 
 def _own(subject: ask.Subject, names: Sequence[str]) -> Iterator[tuple[str, Deb822]]:

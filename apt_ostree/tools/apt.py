@@ -12,6 +12,8 @@ from apt_ostree import run
 
 # "Reverse Provides" of apt-cache showpkg: "name version (= provided)", the last part may be empty
 _PROVIDES = re.compile(r"(?P<name>\S+) (?P<version>\S+) \((?:= ?(?P<provided>[^)]*))?\)")
+_ALLOWED = ("--allow-downgrades", "--allow-remove-essential", "--allow-change-held-packages")
+WITHOUT_PINS = ("-o", "Dir::Etc::PreferencesParts=/dev/null")  # where our own pin of the base is
 
 
 def _env(config: Path) -> dict[str, str]:
@@ -28,8 +30,11 @@ def update(config: Path, on_line: Callable[[str], None]) -> None:
 
 
 def simulate_install(config: Path, items: Sequence[str], options: Sequence[str] = ()) -> run.Completed:
-    """`apt-get -s install`: what apt would do, as text; the exit code tells whether it has a solution."""
-    argv = ["apt-get", "-s", "-q", "-y", "--no-remove", *options, "install", "--", *items]
+    """`apt-get -s install`: what apt would do, as text; the exit code tells whether it has a solution.
+
+    Nothing is held back here: the caller looks at what would be removed or changed.
+    """
+    argv = ["apt-get", "-s", "-q", "-y", "--purge", *_ALLOWED, *options, "install", "--", *items]
     return run.capture(argv, check=False, env=_env(config))
 
 

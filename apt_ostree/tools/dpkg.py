@@ -21,7 +21,9 @@ def unpack(
     prefix: Sequence[str], debs: Sequence[str], on_line: Callable[[str], None], *, timeout: float | None = None
 ) -> None:
     """`dpkg --unpack` of archives, by the paths they have in the sandbox, triggers put off. Raises ToolError."""
-    run.stream([*prefix, *_DPKG, "--no-triggers", "--unpack", *debs], on_line, timeout=timeout)
+    # as apt calls it: what a new version Breaks (Policy 7.3) is in the same run, or apt would not have chosen it
+    options = ["--no-triggers", "--auto-deconfigure"]
+    run.stream([*prefix, *_DPKG, *options, "--unpack", *debs], on_line, timeout=timeout)
 
 
 def configure(
@@ -30,6 +32,17 @@ def configure(
     """`dpkg --configure` of packages (`name:arch`), triggers put off; no names: everything pending, triggers too."""
     what = ["--no-triggers", "--configure", *names] if names else ["--configure", "--pending"]
     run.stream([*prefix, *_DPKG, *what], on_line, timeout=timeout)
+
+
+def purge(
+    prefix: Sequence[str], names: Sequence[str], on_line: Callable[[str], None], *, timeout: float | None = None
+) -> None:
+    """`dpkg --purge` of packages (`name:arch`), triggers put off. Raises ToolError.
+
+    Dependencies are apt's business (it calls dpkg just so); essential packages stay refused.
+    """
+    options = ["--no-triggers", "--force-depends"]
+    run.stream([*prefix, *_DPKG, *options, "--purge", *names], on_line, timeout=timeout)
 
 
 def add_architecture(prefix: Sequence[str], architecture: str) -> None:

@@ -23,5 +23,15 @@ def mark(tree: Path, native: str, packages: Iterable[Package]) -> None:
     fsops.write(tree, _STATES, "\n".join([*([text.rstrip("\n") + "\n"] if text else []), *stanzas]) + "\n")
 
 
+def forget(tree: Path, native: str, packages: Iterable[Package]) -> None:
+    """Take removed packages out of the tree's extended_states, as apt does."""
+    gone = {_stanza(package.name, native if package.arch == "all" else package.arch).strip() for package in packages}
+    text = fsops.read(fsops.parent_of(tree, _STATES))
+    stanzas = text.strip("\n").split("\n\n")
+    kept = [stanza for stanza in stanzas if stanza.strip() not in gone]
+    if len(kept) < len(stanzas):
+        fsops.write(tree, _STATES, "\n\n".join(kept) + "\n" if kept else "")
+
+
 def _stanza(name: str, arch: str) -> str:
     return f"Package: {name}\nArchitecture: {arch}\nAuto-Installed: 1\n"

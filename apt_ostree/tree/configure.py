@@ -1,4 +1,9 @@
-"""Unpack and configure with the tree's own dpkg, in the sandbox, in the order apt worked out."""
+"""Unpack, configure and remove with the tree's own dpkg, in the sandbox, in the order apt worked out.
+
+What is removed is purged: a removed package's conffiles (dpkg's state `config-files`) would otherwise stand in the
+pristine /usr/etc as if somebody wanted them. On a host, ostree's merge keeps what its administrator changed, and
+/var is not touched at all.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +30,8 @@ _FAILED_SCRIPT = re.compile(
 _OWNED = re.compile(
     r"trying to overwrite (?:shared )?'(?P<path>[^']+)', which is (?:also|different from other) (?P<owner>.+)"
 )
-_SCRIPT_OF_STAGE = {"install": "preinst", "configure": "postinst", "trigproc": "postinst triggered", "remove": "prerm"}
+_SCRIPT_OF_STAGE = {"install": "preinst", "configure": "postinst", "trigproc": "postinst triggered", "remove": "prerm",
+                    "upgrade": "preinst", "purge": "postrm"}  # fmt: skip
 _SCRIPT_NAMES = {
     "pre-installation": "preinst",
     "post-installation": "postinst",
@@ -37,7 +43,7 @@ _NOTED = 25
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Work:
-    """What is to be unpacked and configured, and how."""
+    """What is to be unpacked, configured and removed, and how."""
 
     steps: tuple[Step, ...]
     debs: Mapping[tuple[str, str], str]  # (name, arch) -> file name in the sandbox's deb directory
@@ -63,7 +69,7 @@ class _Listener:
                 self.tail.clear()  # an error is told with the lines of its own package
             stage, self.current = processing["stage"], processing["package"]
             self.where = f"{self.current}.{_SCRIPT_OF_STAGE.get(stage, stage)}"
-            if stage in ("install", "configure"):
+            if stage in ("install", "upgrade", "configure", "remove"):
                 self.done += 1
                 self.reporter.event(Advanced(done=min(self.done, self.total), total=self.total, unit="packages"))
         elif not _STATUS.fullmatch(line):
@@ -85,10 +91,11 @@ def perform(prefix: Sequence[str], work: Work, reporter: Reporter) -> None:
             with _explaining(listener, work):
                 dpkg.unpack(prefix, _paths(work, step), listener.line, timeout=work.timeout)
             point("unpack")
-        else:
-            with _explaining(listener, work):
-                names = [f"{name}:{arch}" for name, arch in step.keys]
-                dpkg.configure(prefix, names, listener.line, timeout=work.timeout)
+            continue
+        names = [f"{name}:{arch}" for name, arch in step.keys]
+        call = dpkg.purge if step.kind is StepKind.REMOVE else dpkg.configure
+        with _explaining(listener, work):
+            call(prefix, names, listener.line, timeout=work.timeout)
     with _explaining(listener, work):
         dpkg.configure(prefix, (), listener.line, timeout=work.timeout)
     point("configure")

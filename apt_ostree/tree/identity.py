@@ -61,3 +61,6 @@ def _ssh(root: Path) -> None:
         fsops.write(root, f"{_SYSTEM}/{_UNIT}", _UNIT_TEXT)
         for wanting in ("ssh.service.wants", "ssh.socket.wants"):
             fsops.link(root, f"{_SYSTEM}/{wanting}/{_UNIT}", f"../{_UNIT}")
+    else:  # it may have been there in the base
+        for rel in (_UNIT, f"ssh.service.wants/{_UNIT}", f"ssh.socket.wants/{_UNIT}"):
+            fsops.discard(root, f"{_SYSTEM}/{rel}")

@@ -15,7 +15,7 @@ OVERRIDES = "etc/tmpfiles.d"
 PREFIX = "apt-ostree-"
 
 _PLAIN = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789/._+:@=,~-")
-_HEAD = "# Written by apt-ostree from what the packages have in /var; see tmpfiles.d(5).\n"
+HEAD = "# Written by apt-ostree from what the packages have in /var; see tmpfiles.d(5).\n"
 _SPACE = " \t\r\n"  # not what Unicode calls white space: systemd's fields are of bytes
 _LETTERS = {"a": "\a", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v", "s": " "}
 _CODE = re.compile(r"x([0-9a-fA-F]{2})|([0-7]{3})")
@@ -141,4 +141,4 @@ def write(root: Path, name: str, lines: Iterable[Line]) -> None:
     merged = {line.path: line.text for line in parse(fsops.read(path), name)} | ours
     if ours:
         body = "".join(f"{merged[key]}\n" for key in sorted(merged))
-        fsops.write(root, f"{DIRECTORY}/{name}.conf", _HEAD + body)
+        fsops.write(root, f"{DIRECTORY}/{name}.conf", HEAD + body)

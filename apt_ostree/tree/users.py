@@ -80,6 +80,19 @@ def settle_ids(upper: Path, tree: Path | None, known: Identities) -> None:
     chown_tree(upper, uids, gids)
 
 
+def keep(upper: Path, tree: Path) -> None:
+    """Put accounts back that a removal script deleted: files of theirs may be anywhere on the host's /var.
+
+    `upper` is what scripts changed, `tree` what was there before.
+    """
+    for name in ("passwd", "group", "shadow", "gshadow"):
+        now = _text(upper, None, name)
+        have = {line.partition(":")[0] for line in now.splitlines()}
+        lost = [line for line in _text(None, tree, name).splitlines() if line.partition(":")[0] not in have]
+        if now and lost:
+            fsops.rewrite(upper / "etc" / name, now.rstrip("\n") + "".join(f"\n{line}" for line in lost) + "\n")
+
+
 def _text(first: Path | None, second: Path | None, name: str) -> str:
     for root in (first, second):
         if root and fsops.is_dir(root / "etc") and fsops.exists(root / "etc" / name):

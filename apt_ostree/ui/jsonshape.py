@@ -41,6 +41,8 @@ DeploymentJson = TypedDict(
         "base-version": NotRequired[str],
         "base-timestamp": NotRequired[int],
         "layered-commit-meta": NotRequired[dict[str, Any]],
+        "requested-base-remote-replacements": NotRequired[list[str]],
+        "base-remote-replacements": NotRequired[dict[str, list[tuple[PackageTuple, PackageTuple]]]],
         "initramfs-args": NotRequired[list[str]],
         "initramfs-etc": NotRequired[list[str]],
         "finalization-locked": NotRequired[bool],
@@ -112,10 +114,10 @@ def deployment_json(deployment: Deployment) -> DeploymentJson:
         "requested-packages": [str(request) for request in origin.requested],
         "requested-local-packages": [local.nevra for local in origin.requested_local],
         "requested-base-removals": list(origin.overrides_remove),
-        "requested-base-local-replacements": list(origin.overrides_replace_local),
+        "requested-base-local-replacements": [local.nevra for local in origin.overrides_replace_local],
         "packages": active_requests(deployment),
         "base-removals": [package_tuple(package) for package in layer.removals] if layer else [],
-        "base-local-replacements": [_replacement(old, new) for old, new in layer.replacements] if layer else [],
+        "base-local-replacements": _replacements(deployment, local=True),
         "kargs": list(deployment.kargs),
     }
     _add_commits(found, deployment, base)
@@ -123,9 +125,23 @@ def deployment_json(deployment: Deployment) -> DeploymentJson:
     return found
 
 
-def _replacement(old: Package, new: Package) -> tuple[PackageTuple, PackageTuple]:
-    """rpm-ostree has ours first, the base's second."""
-    return (package_tuple(new), package_tuple(old))
+def _replacements(deployment: Deployment, *, local: bool) -> list[tuple[PackageTuple, PackageTuple]]:
+    """As rpm-ostree has them: ours first, the base's second. Which are of files the origin knows."""
+    layer = deployment.commit.layer
+    files = {item.nevra for item in deployment.origin.overrides_replace_local}
+    pairs = layer.replacements if layer else ()
+    return [(package_tuple(new), package_tuple(old)) for old, new in pairs if (new.nevra in files) is local]
+
+
+def inactive_overrides(deployment: Deployment) -> list[str]:
+    """Overrides of packages the base does not have, in the words of the command line."""
+    origin, layer = deployment.origin, deployment.commit.layer
+    removed = {package.name for package in layer.removals} if layer else set()
+    replaced = {new.name for _, new in layer.replacements} if layer else set()
+    found = [f"remove {name}" for name in origin.overrides_remove if name.partition(":")[0] not in removed]
+    found += [f"replace {item}" for item in origin.overrides_replace if item.name not in replaced]
+    names = [(item.package.name, item.nevra) for item in origin.overrides_replace_local]
+    return found + [f"replace {nevra}" for name, nevra in names if name not in replaced]
 
 
 def _add_commits(found: DeploymentJson, deployment: Deployment, base: Commit) -> None:
@@ -147,6 +163,10 @@ def _add_origin(found: DeploymentJson, origin: Origin, deployment: Deployment) -
         found["origin"] = origin.refspec
     if deployment.origin_error:
         found["origin-error"] = deployment.origin_error
+    if origin.overrides_replace:
+        found["requested-base-remote-replacements"] = [str(item) for item in origin.overrides_replace]
+    if remote := _replacements(deployment, local=False):
+        found["base-remote-replacements"] = {"archive": remote}  # rpm-ostree has the repository's name here
     if origin.initramfs_args:
         found["initramfs-args"] = list(origin.initramfs_args)
     if origin.initramfs_etc:

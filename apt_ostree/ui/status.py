@@ -9,7 +9,13 @@ from datetime import UTC, datetime
 from typing import TypedDict
 
 from apt_ostree.model import Deployment, DiffKind, PackageChange, StatusReport, TransactionOwner, Unlocked
-from apt_ostree.ui.jsonshape import DeploymentJson, active_requests, deployment_json, inactive_requests
+from apt_ostree.ui.jsonshape import (
+    DeploymentJson,
+    active_requests,
+    deployment_json,
+    inactive_overrides,
+    inactive_requests,
+)
 from apt_ostree.ui.theme import PLAIN, Style, Theme, clean, size, wrap
 
 StatusJson = TypedDict(
@@ -162,6 +168,8 @@ def _package_rows(deployment: Deployment, verbose: bool) -> Iterator[Row]:
         yield ("LocalPackages", [local.nevra for local in origin.requested_local], None)
     if verbose and (inactive := inactive_requests(deployment)):
         yield ("InactiveRequests", inactive, None)
+    if verbose and (sleeping := inactive_overrides(deployment)):
+        yield ("InactiveOverrides", sleeping, None)
 
 
 def _state_rows(deployment: Deployment, verbose: bool) -> Iterator[Row]:

@@ -70,6 +70,7 @@ def layered() -> Deployment:
             requested=requested,
             requested_local=(LOCAL,),
             overrides_remove=("libnl-3-200",),
+            overrides_replace_local=(LocalPackage(sha256="f" * 64, package=NEWER),),
             regenerate_initramfs=True,
             initramfs_args=("--add", "lvm"),
             initramfs_etc=("/etc/crypttab",),

@@ -1,0 +1,134 @@
+"""The words of a refusal: what apt cannot do, or would do to the base, and the command that helps."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from shlex import quote
+
+from apt_ostree.errors import ResolveError
+from apt_ostree.installed import Installed
+from apt_ostree.model import Package
+
+_NOISE = ("Reading package lists", "Building dependency tree", "Reading state information", "NOTE:", "W: --force")
+_MANY = 8  # a command with more names than that is no help
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What was asked for, as one would type it. `install` and so on are words of the command line."""
+
+    install: tuple[str, ...] = ()
+    remove: tuple[str, ...] = ()
+    replace: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        parts = [("install", self.install), ("remove", self.remove), ("replace", self.replace)]
+        return " and ".join(f"{verb} {' '.join(names)}" for verb, names in parts if names) or "do this"
+
+    def command(self) -> str:
+        """The command that asks for it."""
+        verb, first = ("replace", self.replace) if self.replace else ("remove", self.remove)
+        rest = [f"--remove={quote(name)}" for name in self.remove if verb != "remove"]
+        rest += [f"--install={quote(name)}" for name in self.install]
+        return " ".join(["sudo apt-ostree override", verb, *map(quote, first), *rest])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Beyond:
+    """What apt would do to the base that nobody asked for: `changed` is (base's, the new version)."""
+
+    removed: tuple[Package, ...] = ()
+    changed: tuple[tuple[Package, str], ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.removed or self.changed)
+
+    @property
+    def harm(self) -> tuple[int, int]:
+        """For the choice between two ways: fewer removals first, then fewer changes."""
+        return (len(self.removed), len(self.changed))
+
+
+def not_found(names: Sequence[str], all_names: Collection[str]) -> ResolveError:
+    """Names the lists do not have, all in one error, with near ones."""
+    details = []
+    for name in names:
+        near = difflib.get_close_matches(name, all_names, n=3, cutoff=0.75)
+        details.append(f"{name}: no such package" + (f"; near: {', '.join(near)}" if near else ""))
+    hint = "sudo apt-ostree refresh-md" if all_names else "no package lists are here: sudo apt-ostree refresh-md"
+    return ResolveError(
+        f"{'package' if len(names) == 1 else 'packages'} not found: {', '.join(names)}",
+        hint=hint,
+        details=details,
+        code="not-found",
+    )
+
+
+def unsolvable(asked: Asked, lines: Iterable[str]) -> ResolveError:
+    """apt found no solution: its own explanation, without the parts that every run prints."""
+    return ResolveError(
+        f"cannot {asked}: apt finds no way that keeps the base as it is",
+        details=[line for line in lines if line.strip() and not line.startswith(_NOISE)],
+        hint="look at the packages above; a newer base may help, or another version: NAME=VERSION",
+    )
+
+
+def base_would_change(asked: Asked, fresh: Asked, beyond: Beyond, base: Installed) -> ResolveError:
+    """What stands in the way: packages of the base that nobody named. `fresh` is the part of `asked` that is new."""
+    details = [f"{package.name} {package.version} would be removed{_why(package, base)}" for package in beyond.removed]
+    details += [f"{package.name} {package.version} would become {version}" for package, version in beyond.changed]
+    return ResolveError(
+        f"cannot {asked}: packages of the base would change",
+        details=details,
+        hint=_way_out(fresh, beyond, base),
+        code="base-would-change",
+    )
+
+
+def _why(package: Package, base: Installed) -> str:
+    why = base.why_kept(package.name)
+    return f", and {why}" if why else ""
+
+
+def _way_out(fresh: Asked, beyond: Beyond, base: Installed) -> str:
+    kept = [package.name for package in beyond.removed if base.why_kept(package.name)]
+    if kept:
+        return f"leave {', '.join(kept)} as the base has it, or deploy a base that fits"
+    if sum(beyond.harm) > _MANY:
+        return "deploy a newer base that has these versions, or ask for a version that fits: NAME=VERSION"
+    whole = Asked(
+        install=fresh.install,
+        remove=(*fresh.remove, *(_spec(package, base) for package in beyond.removed)),
+        replace=(*fresh.replace, *(f"{_spec(package, base)}={version}" for package, version in beyond.changed)),
+    )
+    return f"deploy a newer base that fits, or name them: {whole.command()}"
+
+
+def _spec(package: Package, base: Installed) -> str:
+    return package.name if package.arch in ("all", base.native) else f"{package.name}:{package.arch}"
+
+
+def kept(packages: Sequence[Package], base: Installed) -> ResolveError:
+    """Packages that are never removed."""
+    return ResolveError(
+        f"cannot remove {' '.join(package.name for package in packages)} from the base",
+        details=[f"{package.name}: {base.why_kept(package.name)}" for package in packages],
+        hint="compose a base without it: apt-ostree compose tree",
+        code="kept",
+    )
+
+
+def both_ways(names: Sequence[str]) -> ResolveError:
+    """Packages that are to be installed and removed at once."""
+    return ResolveError(
+        f"requested, and removed from the base by an override: {', '.join(names)}",
+        hint=f"sudo apt-ostree override reset {' '.join(names)}, or: sudo apt-ostree uninstall {' '.join(names)}",
+        code="both-ways",
+    )
+
+
+def no_effect(messages: Sequence[str], hint: str) -> ResolveError:
+    """Overrides that would change nothing, all in one error."""
+    return ResolveError(messages[0], details=messages[1:], hint=hint, code="no-effect")
