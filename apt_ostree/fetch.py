@@ -123,7 +123,8 @@ def local_files(argument: str) -> tuple[Path, ...]:
             raise UsageError(f"the directory '{argument}' holds no .deb files")
         return files
     if not path.exists():
-        raise UsageError(f"there is no file '{argument}'", hint="to install by name, leave the directory away")
+        hint = "to install by name, leave the directory away" if "/" in argument else f"ls -l {path.parent}"
+        raise UsageError(f"there is no file '{argument}'", hint=hint)
     return (path,)
 
 

@@ -338,6 +338,7 @@ class StatusReport:
     etc_conflicts: tuple[str, ...] = ()  # of the deployment that boots next: changed here and in its defaults
     disk: dict[str, int] = field(default_factory=dict)  # deployment id -> bytes only it has; empty: not asked for
     problems: tuple[str, ...] = ()  # what could not be read
+    booted_only: bool = False  # others were not asked for
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

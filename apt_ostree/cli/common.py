@@ -95,9 +95,11 @@ def one_of(option: str, value: str, allowed: str) -> None:
 
 
 def paths_of(settings: Settings) -> Paths:
-    """Paths of the system the command is about."""
+    """Paths of the system the command is about. Raises UsageError for `--sysroot ''`, a variable that is not set."""
     from apt_ostree.paths import Paths
 
+    if not settings.sysroot:
+        raise UsageError("--sysroot: the path is empty", hint="apt-ostree --sysroot PATH ...")
     return Paths(absolute(settings.sysroot))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -10,6 +11,8 @@ import typer
 from apt_ostree.cli import dynamic
 from apt_ostree.cli.common import absolute, change, group, verb
 from apt_ostree.cli.options import Archive, DryRun, Json, Recommends, Repo, Requests, Scripts, Settings, Wait
+
+EXAMPLES = Path(__file__).parent.parent / "data/treefiles"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +46,11 @@ def install(settings: Settings, options: InstallOptions) -> int:
 @dataclass(frozen=True, kw_only=True)
 class TreeOptions(Json, DryRun, Wait, Repo):
     treefile: Annotated[
-        str, typer.Argument(metavar="TREEFILE", help="What the tree is made of; examples come with the program.")
+        str,
+        typer.Argument(
+            metavar="TREEFILE",
+            help="What the tree is made of: a file, or the name of an example that comes with the program.",
+        ),
     ]
 
 
@@ -56,8 +63,15 @@ def tree(settings: Settings, options: TreeOptions) -> int:
     """
     from apt_ostree.ops import compose_tree as op
 
-    request = op.Request(treefile=absolute(options.treefile), repo=absolute(options.repo))
+    request = op.Request(treefile=_treefile(options.treefile), repo=absolute(options.repo))
     return change(settings, options, lambda context: op.run(context, request))
+
+
+def _treefile(argument: str) -> Path:
+    """The treefile of this path; a bare name that is no file here is one of those that come with the program."""
+    path = absolute(argument)
+    shipped = EXAMPLES / f"{argument.removesuffix('.toml')}.toml"
+    return shipped if "/" not in argument and not path.exists() and shipped.is_file() else path
 
 
 def register(app: typer.Typer) -> None:
@@ -84,7 +98,7 @@ def register(app: typer.Typer) -> None:
         TreeOptions,
         examples="""
         ostree init --repo=repo --mode=bare
-        apt-ostree compose tree debian-13-minimal.toml --repo repo
-        apt-ostree compose tree debian-13-minimal.toml --repo repo --dry-run
+        apt-ostree compose tree debian-13-minimal --repo repo    # an example of ours
+        apt-ostree compose tree mine.toml --repo repo --dry-run
         """,
     )(tree)

@@ -58,7 +58,7 @@ def rollback(settings: Settings, options: RollbackOptions) -> int:
     """Boot the previous deployment next time.
 
     Puts the deployment that comes after the one that would boot next in front. Nothing is built or downloaded; /etc
-    is the one that deployment had. Doing it twice changes nothing.
+    is the one that deployment had. A second rollback goes back again.
     """
     from apt_ostree.ops import rollback as op
 
@@ -71,9 +71,9 @@ def register(app: typer.Typer) -> None:
         "deploy",
         DeployOptions,
         examples="""
-        apt-ostree deploy 13.1.20250906    # the commit of this version
+        apt-ostree deploy version=13.1     # the commit of this version
         apt-ostree deploy 3f2a9c01         # the commit whose checksum begins so
-        apt-ostree deploy debian/13/amd64/minimal --dry-run
+        apt-ostree deploy debian/13/x86_64/minimal --dry-run
         """,
     )(deploy)
     verb(

@@ -28,6 +28,7 @@ def report(paths: Paths, *, booted_only: bool = False, disk: bool = False) -> St
         last_failure=sysroot.last_failure(paths),
         etc_conflicts=() if booted_only else etc_diff.conflicts(system)[0],
         disk=usage(system) if disk else {},
+        booted_only=booted_only,
         problems=system.problems,
     )
 

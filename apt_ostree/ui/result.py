@@ -67,7 +67,7 @@ def _lines(result: Result, verbose: bool, theme: Theme) -> Iterator[str]:
         if result.disk_bytes:
             yield f"on disk: {size(result.disk_bytes)}"
     if result.message:
-        yield clean(result.message)
+        yield from map(clean, result.message.splitlines())
 
 
 def plan_text(plan: Plan, *, theme: Theme = PLAIN) -> str:

@@ -70,7 +70,7 @@ def _lines(report: StatusReport, verbose: bool, theme: Theme) -> Iterator[str]:
     if report.transaction:
         yield f"Transaction: {_owner(report.transaction)}"
     if not report.deployments:
-        yield "No deployments."
+        yield "No deployment is booted." if report.booted_only else "No deployments."
         return
     yield "Deployments:"
     entries = [(deployment, _rows(deployment, report, verbose)) for deployment in report.deployments]
