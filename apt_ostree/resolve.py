@@ -201,7 +201,7 @@ def parse_actions(text: str) -> tuple[Action, ...]:
     for line in text.splitlines():
         match = _ACTION.match(line)
         if match:
-            repo = (match["repos"] or "").split(", ")[0]
+            repo = (match["repos"] or "").split(", ")[0].strip()
             actions.append(
                 Action(
                     verb=match["verb"],

@@ -61,6 +61,12 @@ class _Listener:
         self.where = "dpkg"
         self.current = ""
         self.tail: deque[str] = deque(maxlen=_NOTED)
+        self.failure: AptOstreeError | None = None
+
+    def begin(self) -> None:
+        """Another dpkg call: what was heard of the one before does not explain it."""
+        self.tail.clear()
+        self.failure = None
 
     def line(self, line: str) -> None:
         processing = _PROCESSING.fullmatch(line)
@@ -74,6 +80,8 @@ class _Listener:
                 self.reporter.event(Advanced(done=min(self.done, self.total), total=self.total, unit="packages"))
         elif not _STATUS.fullmatch(line):
             self.tail.append(line)
+            # dpkg goes on with other packages and triggers: what failed first is what people must hear of
+            self.failure = self.failure or _failure(line, self.current, list(self.tail))
             self.reporter.event(OutputLine(line=f"{self.where}: {line}"))
 
 
@@ -116,7 +124,7 @@ def _paths(work: Work, step: Step) -> list[str]:
 
 @contextmanager
 def _explaining(listener: _Listener, work: Work) -> Iterator[None]:
-    listener.tail.clear()
+    listener.begin()
     try:
         yield
     except ToolError as error:
@@ -124,19 +132,9 @@ def _explaining(listener: _Listener, work: Work) -> Iterator[None]:
 
 
 def _explained(error: ToolError, listener: _Listener, work: Work) -> AptOstreeError:
+    if listener.failure is not None:
+        return listener.failure
     lines = list(listener.tail)
-    for line in lines:
-        script = _FAILED_SCRIPT.fullmatch(line)
-        if script:
-            return _script_failed(script, lines)
-        owned = _OWNED.search(line)
-        if owned:
-            return AptOstreeError(
-                f"package {listener.current} has the file {owned['path']}, which {owned['owner']} has already",
-                details=lines,
-                hint="the two packages cannot be installed together; leave one out",
-                code="file-conflict",
-            )
     if error.returncode == 124 and work.timeout is not None:
         return AptOstreeError(
             f"{listener.where} did not end within {work.timeout:.0f} s",
@@ -145,6 +143,20 @@ def _explained(error: ToolError, listener: _Listener, work: Work) -> AptOstreeEr
             code="script-timeout",
         )
     return AptOstreeError(f"dpkg failed in {listener.where}", details=lines or error.details, code="dpkg-failed")
+
+
+def _failure(line: str, package: str, lines: list[str]) -> AptOstreeError | None:
+    """What a line of dpkg says went wrong, None for every other line. `package` is what it works on."""
+    if script := _FAILED_SCRIPT.fullmatch(line):
+        return _script_failed(script, lines)
+    if owned := _OWNED.search(line):
+        return AptOstreeError(
+            f"package {package} has the file {owned['path']}, which {owned['owner']} has already",
+            details=lines,
+            hint="the two packages cannot be installed together; leave one out",
+            code="file-conflict",
+        )
+    return None
 
 
 def _script_failed(match: re.Match[str], lines: list[str]) -> AptOstreeError:
