@@ -163,3 +163,13 @@ class PackageVersion:
     commit: Commit
     count: int
     digest: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """One thing `verify` looked at: `state` is `ok`, `failed`, or `skipped` when there was nothing to look at."""
+
+    name: str
+    state: str
+    detail: str
+    problems: tuple[str, ...] = ()

@@ -28,6 +28,7 @@ from apt_ostree.cli import (
     schema,
     status,
     upkeep,
+    verify,
 )
 from apt_ostree.cli.common import expose, one_of
 from apt_ostree.cli.help import Verbs
@@ -35,6 +36,22 @@ from apt_ostree.cli.options import COLORS, PROGRESS, Settings
 from apt_ostree.cli.pages import HELP_NAMES, PROGRAM
 from apt_ostree.errors import EXIT_BUG, AptOstreeError, InterruptedByUser, UsageError
 
+# one a line, so that two changes seldom meet
+MODULES = (
+    compose,
+    db,
+    deploy,
+    doctor,
+    etc_diff,
+    history,
+    install,
+    override,
+    packages,
+    schema,
+    status,
+    upkeep,
+    verify,
+)
 COMPLETE_VARIABLE = "_APT_OSTREE_COMPLETE"
 DEBUG_VARIABLE = "APT_OSTREE_DEBUG"
 EXIT_PIPE = 141  # what a shell reports for a program that ended by SIGPIPE (signal(7): 128 + 13)
@@ -77,7 +94,7 @@ def build() -> typer.Typer:
     )
     expose(main, Settings)
     app.callback(cls=Verbs, invoke_without_command=True, epilog=EXAMPLES)(main)
-    for module in (compose, db, deploy, doctor, etc_diff, history, install, override, packages, schema, status, upkeep):
+    for module in MODULES:
         module.register(app)
     return app
 

@@ -98,6 +98,16 @@ def fsck(repo: Path) -> None:
     run.capture(_repo(repo, "fsck", "--quiet"))
 
 
+def fsck_report(repo: Path) -> tuple[str, ...]:
+    """`ostree fsck --all`: what it says of each broken or missing object; empty when all are well."""
+    done = run.capture(_repo(repo, "fsck", "--quiet", "--all"), check=False)
+    if done.returncode == 0:
+        return ()
+    told = [line.strip() for line in (done.stdout + done.stderr).splitlines() if line.strip()]
+    noise = ("fsck objects (", "Marking commit as partial", "error: Repository corruption encountered")
+    return tuple(line for line in told if not line.startswith(noise)) or ("ostree fsck failed",)
+
+
 def admin_status(sysroot: Path) -> str:
     """`ostree admin status`, as text. Raises ToolError when the sysroot does not load."""
     return run.capture(["ostree", "admin", "status", f"--sysroot={sysroot}"]).stdout

@@ -1,0 +1,93 @@
+"""verify: is everything that is deployed what was committed, and the repo whole? Reads only, as root."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterator, Mapping
+
+from apt_ostree import host, integrity, lock, sysroot, transaction
+from apt_ostree.errors import BusyError
+from apt_ostree.findings import Check
+from apt_ostree.model import Deployment, Unlocked
+from apt_ostree.paths import Paths
+from apt_ostree.planning import Context
+from apt_ostree.report import phase
+from apt_ostree.tools import ostree
+from apt_ostree.trees import Trees
+
+_OBJECT = re.compile(r"\b[0-9a-f]{64}\b")
+
+
+def run(context: Context, *, fast: bool = False) -> tuple[Check, ...]:
+    """All checks; `fast` leaves out what reads every file. Raises NotOstreeError, NotRootError, BusyError."""
+    paths = context.paths
+    transaction.require_root(context.options.command)
+    host.require_ostree(paths)
+    if (owner := lock.owner(paths.store)) is not None:
+        raise BusyError(
+            f"a transaction runs: '{owner.command}' (pid {owner.pid}); the repo is not at rest",
+            hint="run verify when it is done",
+        )
+    system = sysroot.load(paths)
+    found: list[Check] = []
+    places: dict[str, str] = {}
+    trees = Trees(paths.repo)
+    with phase(context.reporter, "deployments", "Comparing deployments with their commits"):
+        for deployment in system.deployments:
+            check, seen = _deployment(paths, deployment, trees)
+            found.append(check)
+            places |= {key: f"{deployment.id}:{path}" for key, path in seen.items() if key not in places}
+    if fast:
+        return tuple(found)
+    with phase(context.reporter, "packages", "Checking stored packages"):
+        found.append(_stored(paths, system))
+    with phase(context.reporter, "fsck", "Checking every object of the repo"):
+        found.append(_fsck(paths, places))
+    return tuple(found)
+
+
+def _deployment(paths: Paths, deployment: Deployment, trees: Trees) -> tuple[Check, Mapping[str, str]]:
+    comparison, problems = integrity.compare(paths.repo, deployment, trees)
+    detail = f"{comparison.looked_at} files compared with their objects"
+    if deployment.unlocked is not Unlocked.NONE:
+        detail += f"; it is unlocked ({deployment.unlocked}), what was written over it was not looked at"
+    check = Check(
+        name=f"deployment {deployment.id}", state="failed" if problems else "ok", detail=detail, problems=problems
+    )
+    return check, comparison.places
+
+
+def _stored(paths: Paths, system: sysroot.Sysroot) -> Check:
+    """Local packages that deployments ask for are nowhere else: without them nothing can be layered anew."""
+    wanted = {local.sha256: local.nevra for d in system.deployments for local in d.origin.requested_local}
+    problems = tuple(_damaged(paths, wanted))
+    state = "failed" if problems else "ok" if wanted else "skipped"
+    return Check(name="local packages", state=state, detail=f"{len(wanted)} are kept", problems=problems)
+
+
+def _damaged(paths: Paths, wanted: Mapping[str, str]) -> Iterator[str]:
+    for sha256, name in sorted(wanted.items(), key=lambda item: item[1]):
+        try:
+            with (paths.store.debs / f"{sha256}.deb").open("rb") as file:
+                if hashlib.file_digest(file, "sha256").hexdigest() != sha256:
+                    yield f"{name} is damaged"
+        except OSError as error:
+            yield f"{name} cannot be read: {error.strerror}"
+
+
+def _fsck(paths: Paths, places: Mapping[str, str]) -> Check:
+    lines = ostree.fsck_report(paths.repo)
+    problems = tuple(_placed(line, places) for line in lines)
+    return Check(
+        name="repository",
+        state="failed" if problems else "ok",
+        detail="ostree fsck found objects that are broken or missing" if problems else "ostree fsck found nothing",
+        problems=problems,
+    )
+
+
+def _placed(line: str, places: Mapping[str, str]) -> str:
+    """What ostree says of an object, with the file it is in a deployment."""
+    known = [places[word] for word in _OBJECT.findall(line) if word in places]
+    return f"{line} ({known[0]})" if known else line
