@@ -19,7 +19,8 @@ PACKAGES := apt bubblewrap dpkg mount ostree mmdebstrap debian-archive-keyring u
 help: ## Show this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-setup: ## Install missing Debian packages and make .venv, so that .venv/bin/apt-ostree runs
+.PHONY: packages
+packages:
 	@have=" $$(dpkg-query --show --showformat='$${Package}=$${db:Status-Status} ' $(PACKAGES) 2>/dev/null || :)"; \
 	missing=; \
 	for package in $(PACKAGES); do [[ $$have == *" $$package=installed "* ]] || missing+=" $$package"; done; \
@@ -28,8 +29,10 @@ setup: ## Install missing Debian packages and make .venv, so that .venv/bin/apt-
 		(( EUID == 0 )) || { echo "as root: make setup" >&2; exit 6; }; \
 		apt-get update; \
 		apt-get install --assume-yes --no-install-recommends $$missing; \
-	fi; \
-	wanted=$$(sha256sum < pyproject.toml); \
+	fi
+
+setup: packages ## Install missing Debian packages and make .venv, so that .venv/bin/apt-ostree runs
+	@wanted=$$(sha256sum < pyproject.toml); \
 	if [[ $$(cat .venv/made-for 2>/dev/null) != "$$wanted" ]]; then $(MAKE) --no-print-directory .venv-anew; echo "$$wanted" > .venv/made-for; fi
 
 .PHONY: .venv-anew
@@ -67,9 +70,11 @@ bench: setup ## Where time goes, as ratios to the plain tools (root)
 docs: setup ## Write man/ and completions/ from the command tree
 	$(BIN)/python -m apt_ostree.cli.manual man completions
 
-install: setup ## Install below PREFIX=/usr/local (DESTDIR is honoured)
+install: packages ## Install below PREFIX=/usr/local (DESTDIR is honoured)
 	python3 -m venv --clear $(DESTDIR)$(PREFIX)/lib/apt-ostree
 	$(DESTDIR)$(PREFIX)/lib/apt-ostree/bin/python -m pip install --quiet --disable-pip-version-check .
+	if [[ -n "$(DESTDIR)" ]]; then grep -rlIZ -- "$(DESTDIR)" $(DESTDIR)$(PREFIX)/lib/apt-ostree/{bin,pyvenv.cfg} | \
+		xargs -0 --no-run-if-empty sed -i "s|$(DESTDIR)||g"; fi
 	install -d $(DESTDIR)$(PREFIX)/bin
 	ln -sfn ../lib/apt-ostree/bin/apt-ostree $(DESTDIR)$(PREFIX)/bin/apt-ostree
 	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/share/man/man1 man/*.1
