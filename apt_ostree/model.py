@@ -284,6 +284,14 @@ class Plan:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class KargsChange:
+    """Kernel arguments before and after, without ostree=."""
+
+    old: tuple[str, ...]
+    new: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
     """What a verb did. `duration` is seconds by phase, `*_bytes` are bytes."""
 
@@ -292,6 +300,7 @@ class Result:
     would_change: bool = False  # nothing was changed, but only because a dry run or a mere download was asked for
     deployment: Deployment | None = None
     changes: tuple[PackageChange, ...] = ()
+    kargs: KargsChange | None = None  # for the verb that edits them
     download_bytes: int = 0
     disk_bytes: int = 0
     duration: dict[str, float] = field(default_factory=dict)

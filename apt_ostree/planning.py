@@ -110,6 +110,7 @@ class Change:
     warnings: tuple[str, ...] = ()
     unchanged: str = ""  # why there is nothing to do
     kargs: tuple[str, ...] | None = None  # None: those of the first deployment
+    keep_tree: bool = False  # the first deployment's commit as it is: nothing is resolved or built
     redeploy: bool = False  # also when origin, tree and kernel arguments stay: something beside them changed
 
 
@@ -183,6 +184,11 @@ def make_plan(context: Context, make_change: MakeChange, apt_directory: Path) ->
     if change.target is not None:
         plan = _plan(situation, change, target=change.target.checksum)
         return Planned(plan=plan, situation=situation, target=change.target)
+    if change.keep_tree:
+        same = "No change." if _same_settings(situation.first, change) else ""
+        return Planned(
+            plan=_plan(situation, change, target=situation.first.checksum, no_change=same), situation=situation
+        )
     change = _settled(situation, change)
     if not change.origin.layered:
         return Planned(plan=_as_is(situation, change), situation=situation)

@@ -13,6 +13,7 @@ import select
 import shlex
 import signal
 import subprocess
+import sys
 import tempfile
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -27,6 +28,8 @@ log = logging.getLogger(__name__)
 TAIL_LINES = 25
 GRACE_SECONDS = 2.0
 SBIN = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+# what programs for people need: terminfo(5), locale(7), X(7)
+_TERMINAL = ("TERM", "COLORTERM", "HOME", "LANG", "LC_ALL", "LC_CTYPE", "DISPLAY", "WAYLAND_DISPLAY", "XAUTHORITY")
 INHERITED = ("http_proxy", "https_proxy", "ftp_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
 
 DEBIAN_PACKAGE = {
@@ -118,6 +121,26 @@ def capture(
     if check and done.returncode != 0:
         raise failed(words, done.returncode, (done.stderr or done.stdout).splitlines())
     return Completed(stdout=done.stdout, stderr=done.stderr, returncode=done.returncode)
+
+
+def interactive(argv: Argv) -> None:
+    """Run a program that talks to the person: with our terminal and what an editor wants to know of it.
+
+    A Ctrl-C is the program's. Its output goes to stderr when stdout is not a terminal: that is for our answer.
+    Raises ToolError, ToolMissingError.
+    """
+    words = _argv(argv)
+    known = {name: os.environ[name] for name in _TERMINAL if name in os.environ}
+    former = signal.signal(signal.SIGINT, lambda _signum, _frame: None)  # ignoring it would be inherited
+    try:
+        stdout = None if sys.stdout.isatty() else sys.stderr.fileno()
+        done = subprocess.run(words, check=False, env={**environment(), **known}, stdout=stdout)
+    except (FileNotFoundError, PermissionError) as error:
+        raise missing(words[0]) from error
+    finally:
+        signal.signal(signal.SIGINT, former)
+    if done.returncode != 0:
+        raise failed(words, done.returncode, ())
 
 
 @contextlib.contextmanager

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from apt_ostree.model import DiffKind, PackageChange
+from apt_ostree.model import DiffKind, KargsChange, PackageChange
 from apt_ostree.ui.theme import PLAIN, Style, Theme, clean
 
 _STYLES = {
@@ -36,6 +36,19 @@ def _sentence(change: PackageChange) -> str:
         words = old or new
     tail = "".join((f" {clean(change.arch)}", f" ({clean(change.repo)})" if change.repo else ""))
     return f"{clean(change.name)} {words}{tail}{' security' if change.security else ''}"
+
+
+def kargs(change: KargsChange, theme: Theme = PLAIN) -> Iterator[str]:
+    """Lines of what goes and what comes; of one that only moved, none."""
+    gone, added = list(change.old), list(change.new)
+    for karg in change.old:
+        if karg in added:
+            gone.remove(karg)
+            added.remove(karg)
+    if gone or added:
+        yield "Kernel arguments:"
+        yield from (theme.paint(f"  - {clean(karg)}", Style.RED) for karg in gone)
+        yield from (theme.paint(f"  + {clean(karg)}", Style.GREEN) for karg in added)
 
 
 def lines(changes: Iterable[PackageChange]) -> Iterator[str]:

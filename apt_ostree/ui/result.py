@@ -10,6 +10,12 @@ from apt_ostree.ui import changes as words
 from apt_ostree.ui.jsonshape import ChangesJson, DeploymentJson, changes_json, deployment_json
 from apt_ostree.ui.theme import PLAIN, Style, Theme, clean, size
 
+
+class KargsJson(TypedDict):
+    old: list[str]
+    new: list[str]
+
+
 ResultJson = TypedDict(
     "ResultJson",
     {
@@ -25,6 +31,7 @@ ResultJson = TypedDict(
         "warnings": list[str],
         "message": str,
         "commit": NotRequired[str],
+        "kargs": NotRequired[KargsJson],
     },
 )
 
@@ -46,6 +53,8 @@ def as_json(result: Result) -> ResultJson:
     }
     if result.commit:
         found["commit"] = result.commit
+    if result.kargs:
+        found["kargs"] = {"old": list(result.kargs.old), "new": list(result.kargs.new)}
     return found
 
 
@@ -59,6 +68,8 @@ def text(result: Result, *, verbose: bool = False, theme: Theme = PLAIN) -> str:
 
 def _lines(result: Result, verbose: bool, theme: Theme) -> Iterator[str]:
     yield from words.block(result.changes, theme)
+    if result.kargs:
+        yield from words.kargs(result.kargs, theme)
     if verbose:
         for phase, seconds in result.duration.items():
             yield f"{phase}: {seconds:.1f} s"
