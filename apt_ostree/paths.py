@@ -33,6 +33,21 @@ class Store:
         return self.root / "work"
 
     @property
+    def staged(self) -> Path:
+        """The record of what is staged (staged.py)."""
+        return self.root / "staged.json"
+
+    @property
+    def staged_initrds(self) -> Path:
+        """Copies of the small initrds of what is staged."""
+        return self.root / "staged-initrds"
+
+    @property
+    def finalize_failure(self) -> Path:
+        """Why the last finalisation failed, kept from libostree's own stamp."""
+        return self.root / "finalize-failure.json"
+
+    @property
     def apt(self) -> Path:
         """Private apt state: lists, generated sources."""
         return self.root / "apt"
@@ -88,8 +103,26 @@ class Paths:
         return self.staged.with_name("staged-deployment-locked")
 
     @property
+    def finalize_failure(self) -> Path:
+        """libostree's note that finalising failed: the error as plain text, until ostree-boot-complete.service ran."""
+        return self.boot / "ostree/finalize-failure.stamp"
+
+    @property
+    def boot_id(self) -> str:
+        """The kernel's name for this boot (random(4)); empty where there is no /proc."""
+        try:
+            return (self.sysroot / "proc/sys/kernel/random/boot_id").read_text().strip()
+        except OSError:
+            return ""
+
+    @property
     def cmdline(self) -> Path:
         return self.sysroot / "proc/cmdline"
+
+    @property
+    def config(self) -> Path:
+        """Settings of the system that runs (apt-ostree.conf(5))."""
+        return self.sysroot / "etc/apt-ostree.conf"
 
     @property
     def store(self) -> Store:

@@ -115,14 +115,6 @@ def history(repo: Path, checksum: str, refspec: str) -> Iterator[Commit]:
                 yield commit
 
 
-def last_failure(paths: Paths) -> str:
-    """Why the last staged deployment failed to finalise, in libostree's words; empty when none did."""
-    try:
-        return (paths.boot / "ostree/finalize-failure.stamp").read_text(errors="replace").strip()
-    except OSError:
-        return ""
-
-
 def _stateroots(paths: Paths) -> tuple[str, ...]:
     try:
         return tuple(sorted(entry.name for entry in os.scandir(paths.deploy) if entry.is_dir(follow_symlinks=False)))

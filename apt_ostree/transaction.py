@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from apt_ostree import fetch, history, host, lock, preflight, sysroot
+from apt_ostree import fetch, history, host, lock, preflight, staged, sysroot
 from apt_ostree.deploy import Wanted, again, deploy_commit, hold_base, release_bases, stages, switch_default
 from apt_ostree.errors import AptOstreeError, InterruptedByUser, NotRootError, UsageError
 from apt_ostree.faults import point
@@ -156,11 +156,13 @@ def _record(guard: Guard, planned: Planned) -> None:
     context, plan = guard.context, planned.plan
     with guard.interrupts.shielded():
         try:
-            made = sysroot.load(context.paths).first(plan.stateroot)
+            system = sysroot.load(context.paths)
+            staged.follow(context.paths, next(iter(system.deployments), None))
+            made = system.first(plan.stateroot)
             if made is not None:
                 history.append(context.paths.store, history.record(plan, planned.situation.first, made))
         except (OSError, AptOstreeError) as error:
-            context.reporter.event(Warned(message=f"the history could not be written: {error}"))
+            context.reporter.event(Warned(message=f"what was deployed could not be recorded: {error}"))
 
 
 def _clean_up(guard: Guard) -> None:

@@ -16,6 +16,7 @@ import typer
 from apt_ostree import __version__
 from apt_ostree.cli import argv as words
 from apt_ostree.cli import (
+    boot,
     compose,
     db,
     deploy,
@@ -39,6 +40,7 @@ from apt_ostree.errors import EXIT_BUG, AptOstreeError, InterruptedByUser, Usage
 
 # one a line, so that two changes seldom meet
 MODULES = (
+    boot,
     compose,
     db,
     deploy,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from dataclasses import dataclass
 
-from apt_ostree import host, preflight, sysroot, transaction
+from apt_ostree import host, preflight, staged, sysroot, transaction
 from apt_ostree.deploy import release_bases
 from apt_ostree.errors import UsageError
 from apt_ostree.model import Deployment, Result
@@ -42,7 +42,9 @@ def run(context: Context, request: Request) -> Result:
             dropped = _drop_deployments(context, request)
             if request.repomd:
                 _drop_metadata(context)
-            release_bases(context.paths.repo, sysroot.load(context.paths).deployments)
+            system = sysroot.load(context.paths)
+            staged.follow(context.paths, next(iter(system.deployments), None))
+            release_bases(context.paths.repo, system.deployments)
             ostree.admin_cleanup(context.paths.sysroot)
         freed = max(0, preflight.free_bytes(context.paths.repo) - before)
         return Result(

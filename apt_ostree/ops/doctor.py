@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from apt_ostree import host, lock, pkgdb, preflight, run, sysroot
+from apt_ostree import host, lock, pkgdb, preflight, run, staged
 from apt_ostree.errors import ToolMissingError
 from apt_ostree.host import failed, ok, warning
 from apt_ostree.model import Probe
@@ -103,7 +103,7 @@ def _composefs(paths: Paths) -> Probe:
 
 
 def _finalised(paths: Paths) -> Probe:
-    if why := sysroot.last_failure(paths):
+    if why := staged.failure(paths):
         return failed("last staged deployment", f"it was not finalised: {why}", "stage it again: apt-ostree deploy")
     return ok("last staged deployment", "no failure is on record")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from pathlib import Path
 
-from apt_ostree import commits, host, lock, pkgdb, sysroot
+from apt_ostree import commits, host, lock, pkgdb, staged, sysroot
 from apt_ostree.errors import AptOstreeError
 from apt_ostree.model import PackageChange, StatusReport
 from apt_ostree.ops import etc_diff
@@ -25,7 +25,7 @@ def report(paths: Paths, *, booted_only: bool = False, disk: bool = False) -> St
         deployments=shown,
         transaction=lock.owner(paths.store),
         changes=() if booted_only else _changes(system),
-        last_failure=sysroot.last_failure(paths),
+        last_failure=staged.failure(paths),
         etc_conflicts=() if booted_only else etc_diff.conflicts(system)[0],
         disk=usage(system) if disk else {},
         booted_only=booted_only,

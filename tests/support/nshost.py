@@ -42,6 +42,8 @@ cp /etc/resolv.conf "$1/run/systemd/resolve/stub-resolv.conf" || :
 cp /etc/resolv.conf "$1/run/systemd/resolve/resolv.conf" || :
 printf '%s\n' "$6" > "$1/run/testhost/cmdline"
 mount --bind "$1/run/testhost/cmdline" "$1/proc/cmdline"
+cat /proc/sys/kernel/random/uuid > "$1/run/testhost/boot_id"
+mount --bind "$1/run/testhost/boot_id" "$1/proc/sys/kernel/random/boot_id"
 mount --bind "$5" "$1/run/testhost/checkout"
 mount -o remount,bind,ro "$1/run/testhost/checkout"
 touch "$1/run/ostree-booted"

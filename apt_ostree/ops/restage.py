@@ -1,0 +1,89 @@
+"""restage: what was staged when the power went is staged once more, at the next boot."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from apt_ostree import commits, host, staged, switches, sysroot, transaction
+from apt_ostree import origin as origins
+from apt_ostree.deploy import Wanted, deploy_commit, stages
+from apt_ostree.errors import AptOstreeError, UsageError
+from apt_ostree.model import Result
+from apt_ostree.planning import Context
+from apt_ostree.report import phase
+from apt_ostree.staged import Staged
+
+SETTING = "Restage"
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """restage takes no arguments."""
+
+
+def run(context: Context, request: Request) -> Result:
+    """Stage again what was lost. Raises UsageError on a system that does not run, AptOstreeError."""
+    del request
+    paths = context.paths
+    host.require_ostree(paths)
+    system = sysroot.load(paths)
+    if not stages(paths, system):
+        raise UsageError("only a booted system can lose what was staged", hint="leave --sysroot out")
+    record, why = staged.read(paths), ""
+    if context.options.dry_run:
+        why = _why_not(context, system, record)
+        message = why or f"{record.id if record else ''} would be staged again."
+        return Result(command=context.options.command, changed=False, would_change=not why, message=message)
+    with transaction.guarded(context, paths.store, paths.log) as guard:
+        failure = staged.keep_failure(paths)
+        why = _why_not(context, system, record)
+        if record is None or why:
+            if record is not None and switches.flag(paths, SETTING):
+                staged.follow(paths, system.deployments[0])  # it came to its end, or was given up
+            said = (f"the last staged deployment was not finalised: {failure}",) if failure else ()
+            return Result(command=context.options.command, changed=False, message=why, warnings=said)
+        with guard.interrupts.shielded(), phase(guard.context.reporter, "deploy", "Staging the deployment again"):
+            _stage(context, system, record)
+        return Result(
+            command=context.options.command,
+            changed=True,
+            deployment=sysroot.load(paths).deployments[0],
+            duration=guard.durations.seconds,
+            reboot_needed=True,
+            message=f"The power went before {record.id} was finalised; it is staged again for the next boot.",
+        )
+
+
+def _why_not(context: Context, system: sysroot.Sysroot, record: Staged | None) -> str:
+    paths = context.paths
+    if record is None:
+        return "Nothing was staged."
+    if not switches.flag(paths, SETTING):
+        return f"{SETTING}=no in {paths.config}."
+    if system.deployments[0].staged:
+        return "Another deployment is staged."
+    if record.boot_id == paths.boot_id:
+        return "What was staged in this boot was given up."
+    if not staged.lost(record, system.deployments, paths.boot_id):
+        return "What was staged was finalised."
+    if staged.failure(paths):
+        return "What was staged could not be finalised; it is not tried again."
+    try:
+        commits.load(paths.repo, record.checksum)
+    except AptOstreeError as error:
+        return f"What was staged is lost: {error.message}."
+    return ""
+
+
+def _stage(context: Context, system: sysroot.Sysroot, record: Staged) -> None:
+    paths = context.paths
+    wanted = Wanted(
+        checksum=record.checksum,
+        origin=origins.parse(record.origin),
+        stateroot=record.osname,
+        kargs=record.kargs,
+        overlays=tuple(paths.store.staged_initrds / f"{checksum}.img" for checksum in record.overlays),
+        locked=record.locked,
+    )
+    deploy_commit(paths, system, wanted)
+    staged.follow(paths, sysroot.load(paths).deployments[0])
