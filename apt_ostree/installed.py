@@ -13,7 +13,8 @@ from apt_ostree.model import Package, PackageRequest
 # deb-control(5): dpkg removes none of these without force; Important is what apt had before Protected
 _KEPT_FIELDS = ("Essential", "Protected", "Important")
 # and what a deployment cannot come up without: its kernel, its init, and ostree's part in the initramfs
-_BOOT = re.compile(r"linux-image-\d.*|systemd|systemd-sysv|udev|ostree|ostree-boot|libostree-1-1")
+_KERNEL = re.compile(r"linux-image-\d.*")
+_BOOT = re.compile(rf"{_KERNEL.pattern}|systemd|systemd-sysv|udev|ostree|ostree-boot|libostree-1-1")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +54,11 @@ class Installed:
         if name in self.kept:
             return "it is essential"
         return "the system does not boot without it" if _BOOT.fullmatch(name) else ""
+
+
+def is_kernel(name: str) -> bool:
+    """True for a package with a kernel in it (metapackages like linux-image-amd64 have none)."""
+    return bool(_KERNEL.fullmatch(name))
 
 
 def installed(status: str) -> Installed:

@@ -120,6 +120,15 @@ def kept(packages: Sequence[Package], base: Installed) -> ResolveError:
     )
 
 
+def kernels(packages: Sequence[Package]) -> ResolveError:
+    """Kernels that are to be another build: the initramfs of the base has the modules of this one."""
+    return ResolveError(
+        f"cannot replace {' '.join(package.name for package in packages)}: its initramfs is made with the base",
+        hint="compose a base with the other kernel: apt-ostree compose tree",
+        code="kept",
+    )
+
+
 def both_ways(names: Sequence[str]) -> ResolveError:
     """Packages that are to be installed and removed at once."""
     return ResolveError(

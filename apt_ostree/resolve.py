@@ -16,7 +16,7 @@ from debian.deb822 import Deb822
 from apt_ostree import overrides, refusals
 from apt_ostree.aptroot import AptRoot
 from apt_ostree.errors import ResolveError
-from apt_ostree.installed import Installed, installed
+from apt_ostree.installed import Installed, installed, is_kernel
 from apt_ostree.model import (
     LocalPackage,
     Origin,
@@ -157,6 +157,9 @@ def resolve(root: AptRoot, base: Installed, wanted: Wanted, store: Store) -> Res
     kept = [package for package in active.removals if base.why_kept(package.name)]
     if kept:
         raise refusals.kept(kept, base)
+    kernels = [package for package in active.replaced if is_kernel(package.name)]
+    if kernels:
+        raise refusals.kernels(kernels)
     both = [str(r) for r in wanted.requested if base.find(str(replace(r, version="", suite=""))) in active.removals]
     if both:
         raise refusals.both_ways(both)

@@ -25,7 +25,7 @@ def apply(root: Path, var: Path, removed: Collection[str]) -> None:
     another package has as well keeps its line, in that package's file.
     """
     owners = dpkgdb.owners(root)
-    moved: dict[str, list[str]] = {}
+    moved: dict[str, list[tmpfiles.Known]] = {}
     for name, path in tmpfiles.names(root):
         if not name.startswith(_PREFIX) or fsops.exists(root / tmpfiles.OVERRIDES / name):
             continue
@@ -33,25 +33,26 @@ def apply(root: Path, var: Path, removed: Collection[str]) -> None:
         kept = []
         for line in tmpfiles.parse(fsops.read(path), name):
             if own and (heir := owners.of(line.path)):
-                moved.setdefault(heir, []).append(line.text)
+                moved.setdefault(heir, []).append(line)
             elif own or _is_gone(var, line.path):
                 _drop(root, line)
             else:
-                kept.append(line.text)
+                kept.append(line)
         _write(root, name, kept, path)
-    for heir, texts in moved.items():
+    for heir, lines in moved.items():
         name = f"{_PREFIX}{heir}.conf"
         path = root / tmpfiles.DIRECTORY / name
-        have = [line.text for line in tmpfiles.parse(fsops.read(path), name)]
-        _write(root, name, [*have, *(text for text in texts if text not in have)], path)
+        have = tmpfiles.parse(fsops.read(path), name)
+        paths = {line.path for line in have}
+        _write(root, name, [*have, *(line for line in lines if line.path not in paths)], path)
 
 
-def _write(root: Path, name: str, lines: Iterable[str], path: Path) -> None:
-    lines = sorted(lines)
-    if not lines:
+def _write(root: Path, name: str, lines: Iterable[tmpfiles.Known], path: Path) -> None:
+    texts = [line.text for line in sorted(lines, key=lambda line: line.path)]
+    if not texts:
         fsops.discard(root, f"{tmpfiles.DIRECTORY}/{name}")
-    elif lines != sorted(line.text for line in tmpfiles.parse(fsops.read(path), name)):
-        fsops.write(root, f"{tmpfiles.DIRECTORY}/{name}", tmpfiles.HEAD + "".join(f"{line}\n" for line in lines))
+    elif sorted(texts) != sorted(line.text for line in tmpfiles.parse(fsops.read(path), name)):
+        fsops.write(root, f"{tmpfiles.DIRECTORY}/{name}", tmpfiles.HEAD + "".join(f"{text}\n" for text in texts))
 
 
 def _is_gone(var: Path, path: str) -> bool:

@@ -115,11 +115,13 @@ def test_b06_upgrade_of_the_base_is_refused(sysroot: Sysroot, repo: LocalRepo) -
 
 
 def test_b07_file_conflicts(sysroot: Sysroot, repo: LocalRepo) -> None:
+    same, shared = {"Multi-Arch": "same"}, {"/usr/share/doc/twin/text": "same in both"}
     repo.publish(
         DebBuilder(name="thief", files={"/usr/bin/hostname": "not hostname"}),
         DebBuilder(name="heir", files={"/usr/bin/hostname": "heir"}, control={"Replaces": "hostname"}),
         DebBuilder(name="one", files={"/usr/share/one/same": "same"}),
         DebBuilder(name="two", files={"/usr/share/one/same": "other"}),
+        *(DebBuilder(name="twin", arch=arch, control=same, files=shared) for arch in ("amd64", "i386")),
     )
     before = sysroot.snapshot()
     done = sysroot.apt_ostree("install", "-y", "thief", "--json", check=1)
@@ -128,8 +130,10 @@ def test_b07_file_conflicts(sysroot: Sysroot, repo: LocalRepo) -> None:
     done = sysroot.apt_ostree("install", "-y", "one", "two", check=1)
     assert "/usr/share/one/same" in done.stderr and "one" in done.stderr
     assert changes(before, sysroot.snapshot()) == []
-    sysroot.apt_ostree("install", "-y", "heir")
+    sysroot.apt_ostree("install", "-y", "heir", "twin:amd64", "twin:i386")
     assert (sysroot.default / "usr/bin/hostname").read_text() == "heir"
+    # equal content is shared by the architectures of one package, and by nobody else (dpkg(1), Multi-Arch: same)
+    assert (sysroot.default / "usr/share/doc/twin/text").read_text() == "same in both"
 
 
 def test_b25_same_inputs_give_the_same_tree(sysroot: Sysroot, repo: LocalRepo) -> None:

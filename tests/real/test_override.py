@@ -15,8 +15,10 @@ from jsonschema import Draft202012Validator
 
 from tests.support import sysroots
 from tests.support.archive import LocalRepo
-from tests.support.debs import DebBuilder
+from tests.support.debs import DebBuilder, repack
 from tests.support.ground import Ground
+from tests.support.oracle import Pair
+from tests.support.plainchroot import PlainChroot
 from tests.support.process import Done, run
 from tests.support.sysroots import Base, Sysroot, changes
 
@@ -195,6 +197,7 @@ def test_b17_refusals(machine: Sysroot, repo: LocalRepo) -> None:
         assert error["code"] == "kept" and why in error["details"][0]
     kernel = next((machine.default / "usr/lib/modules").iterdir()).name
     assert refused(machine, "remove", f"linux-image-{kernel}")["code"] == "kept"
+    assert "initramfs" in refused(machine, "replace", f"linux-image-{kernel}=99")["message"]
     error = refused(machine, "remove", "libcurl3t64-gnutls")
     assert any("ostree 2" in line and "does not boot without it" in line for line in error["details"]), error
     assert "override" not in error["hint"]
@@ -285,3 +288,22 @@ def test_b03_inactive_when_the_base_has_it_and_layered_again(machine: Sysroot, r
     assert re.search(r"InactiveRequests: foo", machine.apt_ostree("status", "-v").stdout)
     machine.apt_ostree("deploy", "-y", lab.first.ref)
     assert says(machine, "foo") == "1.2" and first(machine)["packages"] == ["foo"]
+
+
+def test_b17_oracle_real_packages_go_and_change_as_with_apt(sysroot: Sysroot, base: Base, work: Path) -> None:
+    """systemd-resolved: units, an account, D-Bus, conffiles. less: alternatives, and a version nobody has."""
+    ours = work / "ours"
+    less = repack(sysroot.default, "less", "668-1+local", work)
+    sysroot.apt_ostree("override", "remove", "systemd-resolved", "--replace", less)
+    run(["ostree", f"--repo={sysroot.repo}", "checkout", "--require-hardlinks", sysroot.checksum(), ours])
+    plain = PlainChroot.of_commit(base.repo, base.checksum, work / "plain")
+    (plain.root / "var/cache/less.deb").write_bytes(less.read_bytes())
+    plain.run("apt-get", "-y", "purge", "systemd-resolved")
+    plain.run("dpkg", "--force-confnew", "-i", "/var/cache/less.deb")
+    plain.settle()
+    left = Pair(plain.root, ours).unexplained()
+    assert not left, f"{len(left)} differences that no rule intends:\n" + "\n".join(str(d) for d in left[:60])
+    database = ours / "usr/lib/sysimage/dpkg"
+    status = (database / "status").read_text()
+    assert "Version: 668-1+local\n" in status and "Package: systemd-resolved\n" not in status
+    assert run(["dpkg", f"--admindir={database}", "--audit"], check=False).stdout == ""

@@ -140,6 +140,36 @@ def _place(root: Path, path: str) -> Path:
     return root / relative
 
 
+def repack(tree: Path, name: str, version: str, directory: Path) -> Path:
+    """An installed package of a tree as an archive of another version, with its own files and scripts.
+
+    `tree` is a checkout of a commit of ours. What it has in /etc comes from /usr/etc.
+    """
+    database = tree / "usr/lib/sysimage/dpkg"
+    stanzas = (database / "status").read_text().split("\n\n")
+    stanza = next(text for text in stanzas if text.startswith(f"Package: {name}\n"))
+    root = directory / f"{name}-root"
+    root.mkdir(mode=0o755)
+    for line in (database / f"info/{name}.list").read_text().splitlines():
+        source = tree / ("usr" + line if line.startswith("/etc/") else line.lstrip("/"))
+        target = _place(root, line) if line != "/." else root
+        if source.is_dir() and not source.is_symlink():
+            _make_dirs(root, line.strip("/"))
+        else:
+            shutil.copy2(source, target, follow_symlinks=False)
+    (root / "DEBIAN").mkdir(mode=0o755)
+    dropped = ("Status:", "Conffiles:", " /etc/")
+    lines = [line for line in stanza.splitlines() if not line.startswith(dropped)]
+    control = [f"Version: {version}" if line.startswith("Version:") else line for line in lines]
+    (root / "DEBIAN/control").write_text("\n".join(control) + "\n")
+    for path in (database / "info").glob(f"{name}.*"):
+        if path.suffix[1:] in (*SCRIPTS, "conffiles", "triggers"):
+            shutil.copy2(path, root / "DEBIAN" / path.suffix[1:])
+    target = directory / f"{name}_{version}.deb"
+    subprocess.run(["dpkg-deb", "-Zgzip", "-z1", "--build", str(root), str(target)], check=True, capture_output=True)
+    return target
+
+
 @dataclass(slots=True, kw_only=True)
 class RawDeb:
     """A .deb written by hand, so that it can hold what dpkg-deb would refuse. Members keep the order of the calls.

@@ -99,14 +99,14 @@ class PlainChroot:
             "-o", "DPkg::Options::=--force-unsafe-io", "-o", "APT::Install-Recommends=false",
             "install", "--no-download", *packages,
         )  # fmt: skip
-        (self.root / "usr/sbin/policy-rc.d").unlink()
-        self._settle_state()
+        self.settle()
 
-    def _settle_state(self) -> None:
-        """Package state is compared where images have it.
+    def settle(self) -> None:
+        """After the last change: package state is compared where images have it.
 
         Some is new in /var, some stands there because a program wrote by rename where the link into the image was.
         """
+        (self.root / "usr/sbin/policy-rc.d").unlink()
         for name, place in STATE.items():
             source, target = self.root / "var" / place, self.root / SYSIMAGE / name
             if source.exists() and not source.is_symlink():
