@@ -114,7 +114,8 @@ class AptRoot:
             if link.is_symlink():
                 target = link.resolve()
                 link.unlink()
-                shutil.copy2(target, link)
+                if target.is_file():  # an archive on this machine may be gone
+                    shutil.copy2(target, link)
 
     def releases(self) -> tuple[str, ...]:
         """sha256 of every Release file the lists hang on, sorted."""

@@ -73,13 +73,30 @@ def _read(repo: Path, checksum: str) -> bytes:
     if not CHECKSUM.fullmatch(checksum):
         raise CommitError(f"'{checksum}' is not the checksum of a commit")
     try:
-        return (repo / "objects" / checksum[:2] / f"{checksum[2:]}.commit").read_bytes()
+        return _object(repo, checksum).read_bytes()
     except PermissionError as error:
         raise NotRootError(f"the repo {repo} may be read by root only", hint="sudo apt-ostree ...") from error
     except OSError as error:
         raise CommitError(
             f"the commit {checksum} is not in the repo {repo}", hint=f"see what there is: ostree refs --repo={repo}"
         ) from error
+
+
+def _object(repo: Path, checksum: str) -> Path:
+    """Where a commit object is: in the repo, or in the one its `core.parent` names (ostree.repo-config(5))."""
+    path = repo / "objects" / checksum[:2] / f"{checksum[2:]}.commit"
+    if not path.exists():
+        for line in (repo / "config").read_text(errors="replace").splitlines():
+            key, _, value = line.partition("=")
+            if key.strip() == "parent":
+                return Path(value.strip()) / path.relative_to(repo)
+    return path
+
+
+def whole(repo: Path, checksum: str) -> bool:
+    """True when the repo has a commit with all of its content, as far as ostree knows (state/*.commitpartial)."""
+    here = (repo / "objects" / checksum[:2] / f"{checksum[2:]}.commit").is_file()
+    return here and not (repo / "state" / f"{checksum}.commitpartial").exists()
 
 
 def _plain(value: object) -> object:

@@ -99,6 +99,9 @@ class Origin:
     initramfs_etc: tuple[str, ...] = ()
     recommends: bool = True
     pinned: bool = False
+    hold_base: bool = False  # `override_commit` was asked for by name in a rebase: upgrade does not move it
+    base_repo: str = ""  # path of the repo the branch is pulled from; empty: the refspec's remote, or our repo
+    skipped: tuple[PackageRequest, ...] = ()  # requests an upgrade left out (--skip-layer); the next one tries again
     text: str = field(default="", compare=False, repr=False)
 
     @property
@@ -265,6 +268,56 @@ class Resolution:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Pull:
+    """A base commit that has to be brought into the repo, and from where."""
+
+    checksum: str
+    branch: str = ""  # the ref that moves to it; empty: none
+    remote: str = ""  # of the repo's remotes
+    path: str = ""  # or a repo on this machine
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pulled:
+    """What a pull brought, in bytes. `saved`: how much less came than was written, thanks to a static delta."""
+
+    transferred: int = 0
+    static_delta: bool = False
+    saved: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Update:
+    """What an upgrade would deploy, or has downloaded: `cached-update` of status. Times in seconds since the epoch."""
+
+    osname: str
+    refspec: str
+    checksum: str  # of the base
+    version: str = ""
+    timestamp: int = 0
+    new_base: bool = False
+    start: str  # checksum of the deployment this was worked out for
+    changes: tuple[PackageChange, ...] = ()
+    downloaded: bool = False
+    checked: float = 0.0
+
+    @property
+    def security(self) -> int:
+        """How many of the packages come from a security archive."""
+        return sum(change.security for change in self.changes)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AutomaticUpdates:
+    """The policy, and how the last automatic run went. Times in seconds since the epoch, 0 for never."""
+
+    policy: str = "none"
+    last_run: float = 0.0
+    failing_since: float = 0.0
+    failure: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """Everything a transaction will do, complete and free of effects."""
 
@@ -281,6 +334,7 @@ class Plan:
     no_change: str = ""  # why nothing is to be done; empty when there is something to do
     state_digest: str = ""
     kargs: tuple[str, ...] = ()  # of the new deployment, without ostree=
+    pull: Pull | None = None  # None: the base is in the repo
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -308,6 +362,10 @@ class Result:
     warnings: tuple[str, ...] = ()
     message: str = ""  # the sentence people see at the end
     commit: str = ""  # for compose verbs: the checksum that was made
+    base: Commit | None = None  # what the deployment was, or would be, made from
+    pulled: Pulled | None = None  # what it took to have the base here
+    update: Update | None = None  # for upgrade: what there is
+    brief: bool = False  # people are shown numbers of packages, not their names
 
 
 class ProbeState(StrEnum):
@@ -337,6 +395,28 @@ class TransactionOwner:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Signature:
+    """One signature of a commit, as ostree judged it. `made` is seconds since the epoch."""
+
+    valid: bool
+    key_missing: bool = False
+    key_id: str = ""
+    algorithm: str = ""
+    made: int = 0
+    name: str = ""
+    email: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BaseState:
+    """What the repo knows of a deployment's base beyond its commit."""
+
+    pending: Commit | None = None  # a newer commit the branch stands at
+    gpg_enabled: bool | None = None  # None: there is no remote
+    signatures: tuple[Signature, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StatusReport:
     """What `status` tells. `changes` are those of the next boot against the booted deployment."""
 
@@ -346,6 +426,9 @@ class StatusReport:
     last_failure: str = ""  # why the last staged deployment was not finalised
     etc_conflicts: tuple[str, ...] = ()  # of the deployment that boots next: changed here and in its defaults
     disk: dict[str, int] = field(default_factory=dict)  # deployment id -> bytes only it has; empty: not asked for
+    update: Update | None = None
+    automatic: AutomaticUpdates = field(default_factory=AutomaticUpdates)
+    bases: dict[str, BaseState] = field(default_factory=dict)  # by deployment id
     problems: tuple[str, ...] = ()  # what could not be read
     booted_only: bool = False  # others were not asked for
 

@@ -124,6 +124,9 @@ def parse(text: str) -> Origin:
         initramfs_etc=_split(file.get("apt-ostree", "initramfs-etc")),
         recommends=_boolean(file.get("apt-ostree", "recommends"), True),
         pinned=_boolean(file.get(TRANSIENT, "pinned"), False),
+        hold_base=_boolean(file.get("apt-ostree", "hold-base"), False),
+        base_repo=file.get("apt-ostree", "base-repo"),
+        skipped=tuple(requests.parse(item) for item in _split(file.get("apt-ostree", "skipped"))),
         text=text,
     )
 
@@ -157,6 +160,9 @@ def render(origin: Origin) -> str:
     file.set("apt-ostree", "initramfs-args", _join(origin.initramfs_args))
     file.set("apt-ostree", "initramfs-etc", _join(origin.initramfs_etc))
     file.set("apt-ostree", "recommends", "" if origin.recommends else "false")
+    file.set("apt-ostree", "hold-base", "true" if origin.hold_base else "")
+    file.set("apt-ostree", "base-repo", origin.base_repo)
+    file.set("apt-ostree", "skipped", _join(sorted(str(item) for item in origin.skipped)))
     if not origin.pinned:
         file.set(TRANSIENT, "pinned", "")
     return file.text()

@@ -52,6 +52,16 @@ class Store:
         """Private apt state: lists, generated sources."""
         return self.root / "apt"
 
+    @property
+    def update(self) -> Path:
+        """What the last download or automatic run found: `cached-update` of status."""
+        return self.root / "cached-update.json"
+
+    @property
+    def automatic(self) -> Path:
+        """How the last automatic update went."""
+        return self.root / "automatic.json"
+
 
 @dataclass(frozen=True, slots=True)
 class Paths:
@@ -114,6 +124,11 @@ class Paths:
             return (self.sysroot / "proc/sys/kernel/random/boot_id").read_text().strip()
         except OSError:
             return ""
+
+    @property
+    def checked_update(self) -> Path:
+        """What `upgrade --check` found; not in the sysroot, which a check leaves as it is."""
+        return self.sysroot / "run/apt-ostree/cached-update.json"
 
     @property
     def cmdline(self) -> Path:

@@ -6,11 +6,11 @@ import os
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
-from apt_ostree import aptroot, origin, overrides, pkgdb, resolve, sysroot
+from apt_ostree import aptroot, config, origin, overrides, pkgdb, resolve, sysroot
 from apt_ostree.errors import AptOstreeError, NotOstreeError, ToolError
 from apt_ostree.faults import point
 from apt_ostree.layer import state_digest
@@ -22,14 +22,13 @@ from apt_ostree.model import (
     PackageChange,
     Plan,
     PlannedPackage,
+    Pull,
     Resolution,
     TransactionKind,
 )
 from apt_ostree.paths import Paths, Store
 from apt_ostree.report import OutputLine, Reporter, phase
 from apt_ostree.tools import ostree
-
-REFRESH_AGE = 3600.0  # seconds lists stay good enough for `install`
 
 
 def _always(_plan: Plan) -> bool:
@@ -49,6 +48,7 @@ class Options:
     allow_inactive: bool = False
     recommends: bool | None = None
     lock_finalization: bool = False  # stage, and let no shutdown finalise it until finalize-deployment
+    refresh_age: float | None = None  # seconds lists are good enough; None: as the configuration has it
     script_timeout: float = 600.0
     disable_repos: tuple[str, ...] = ()
     command: str = "apt-ostree"
@@ -73,6 +73,7 @@ class Situation:
     stateroot: str
     first: Deployment  # boots next: its origin is the one that is copied and edited
     merge: Deployment  # booted, else first: its /etc is merged
+    config: config.Config = field(default_factory=config.Config)  # of that /etc
 
     @property
     def origin(self) -> Origin:
@@ -112,6 +113,8 @@ class Change:
     kargs: tuple[str, ...] | None = None  # None: those of the first deployment
     keep_tree: bool = False  # the first deployment's commit as it is: nothing is resolved or built
     redeploy: bool = False  # also when origin, tree and kernel arguments stay: something beside them changed
+    repo: Path | None = None  # where the base can be read; None: in the sysroot's repo
+    pull: Pull | None = None  # what brings the base into the sysroot's repo
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,7 +144,9 @@ def situate(context: Context) -> Situation:
         )
     booted = system.booted
     merge = booted if booted is not None and booted.osname == name else first
-    return Situation(context=context, system=system, stateroot=name, first=first, merge=merge)
+    return Situation(
+        context=context, system=system, stateroot=name, first=first, merge=merge, config=config.load(merge.path)
+    )
 
 
 def base_state(repo: Path, checksum: str) -> aptroot.BaseState:
@@ -179,6 +184,8 @@ def make_plan(context: Context, make_change: MakeChange, apt_directory: Path) ->
     """Work out the whole plan. `apt_directory` is where apt keeps its private state. Raises AptOstreeError."""
     situation = situate(context)
     change = make_change(situation)
+    if situation.config.lock_layering:
+        _refuse_layering(situation, change)
     if change.unchanged:
         return Planned(plan=_plan(situation, change, no_change=change.unchanged), situation=situation)
     if change.target is not None:
@@ -193,8 +200,7 @@ def make_plan(context: Context, make_change: MakeChange, apt_directory: Path) ->
     if not change.origin.layered:
         return Planned(plan=_as_is(situation, change), situation=situation)
     with phase(context.reporter, "resolve", "Resolving dependencies"):
-        known = situation.first.origin
-        root, resolution = resolve_change(context, change, situation.merge, apt_directory, known=known)
+        root, resolution = resolve_change(situation, change, apt_directory)
         point("resolve")
     return Planned(plan=_layered(situation, change, resolution), situation=situation, apt=root, native=root.native)
 
@@ -204,7 +210,9 @@ def _settled(situation: Situation, change: Change) -> Change:
     if not change.origin.overrides_remove and not overrides.replacements(change.origin):
         return change
     same = change.base.checksum == situation.base.checksum
-    base = situation.installed if same else installed_in(situation.context.paths.repo, change.base.checksum)
+    base = (
+        situation.installed if same else installed_in(change.repo or situation.context.paths.repo, change.base.checksum)
+    )
     settled, said = overrides.settle(change.origin, base)
     return replace(change, origin=settled, warnings=(*change.warnings, *said))
 
@@ -212,6 +220,24 @@ def _settled(situation: Situation, change: Change) -> Change:
 def installed_in(repo: Path, checksum: str) -> resolve.Installed:
     """What a base commit has installed. Raises AptOstreeError when it has no package database."""
     return resolve.installed(base_state(repo, checksum).status)
+
+
+def _refuse_layering(situation: Situation, change: Change) -> None:
+    """LockLayering of apt-ostree.conf: the requests stay as they are (rpm-ostreed.conf(5) has it)."""
+    if change.target is not None or change.unchanged:
+        return
+    before, after = situation.origin, change.origin
+    names = ("requested", "requested_local", "overrides_remove", "overrides_replace", "overrides_replace_local")
+    wanted = {name: set(getattr(after, name)) for name in names}
+    wanted["requested"] |= set(after.skipped)
+    had = {name: set(getattr(before, name)) for name in names}
+    had["requested"] |= set(before.skipped)
+    if wanted != had:
+        raise AptOstreeError(
+            "layered packages are locked on this system",
+            hint=f"an administrator can allow it: LockLayering=false in /{config.NAME}",
+            code="layering-locked",
+        )
 
 
 def _as_is(situation: Situation, change: Change) -> Plan:
@@ -265,10 +291,11 @@ def _plan(
         resolution=resolution,
         target=target,
         changes=() if no_change else package_changes(situation, change, resolution, target),
-        warnings=change.warnings,
+        warnings=situation.config.warnings + change.warnings,
         no_change=no_change,
         state_digest=digest,
         kargs=situation.first.kargs if change.kargs is None else change.kargs,
+        pull=None if no_change else change.pull,
     )
 
 
@@ -279,9 +306,9 @@ def package_changes(
     repo = situation.context.paths.repo
     before = pkgdb.packages(repo, situation.first.checksum)
     if target:
-        after: Sequence[Package] = pkgdb.packages(repo, target)
+        after: Sequence[Package] = pkgdb.packages(_repo_of(situation, change, target), target)
     else:
-        after = _after(pkgdb.packages(repo, change.base.checksum), resolution or Resolution())
+        after = _after(pkgdb.packages(change.repo or repo, change.base.checksum), resolution or Resolution())
     planned = {p.package.key: p for p in resolution.packages} if resolution else {}
     return tuple(_sourced(item, planned.get((item.name, item.arch))) for item in pkgdb.diff(before, after))
 
@@ -291,21 +318,28 @@ def _after(base: Sequence[Package], resolution: Resolution) -> tuple[Package, ..
     return (*(p for p in base if p.key not in gone), *(planned.package for planned in resolution.packages))
 
 
+def _repo_of(situation: Situation, change: Change, checksum: str) -> Path:
+    return change.repo if change.repo and checksum == change.base.checksum else situation.context.paths.repo
+
+
 def _sourced(change: PackageChange, planned: PlannedPackage | None) -> PackageChange:
     return replace(change, repo=planned.repo, security=planned.security) if planned else change
 
 
-def resolve_change(
-    context: Context, change: Change, merge: Deployment, apt_directory: Path, *, known: Origin | None = None
-) -> tuple[aptroot.AptRoot, Resolution]:
+def resolve_change(situation: Situation, change: Change, apt_directory: Path) -> tuple[aptroot.AptRoot, Resolution]:
     """Resolve the packages of a change with the sources of the merge deployment's /etc/apt.
 
-    `known` is the origin before the change: a refusal tells the command for what is new.
+    A refusal tells the command for what is new against the origin before the change.
     """
+    context, merge, settings = situation.context, situation.merge, situation.config
+    if context.options.refresh_age is None:
+        context = replace(context, options=replace(context.options, refresh_age=settings.refresh_age))
     source = aptroot.SourceTree(etc_apt=merge.path / "etc/apt", root=merge.path)
-    recommends = change.origin.recommends if context.options.recommends is None else context.options.recommends
-    wanted = resolve.wanted_by(change.origin, recommends, known or Origin())
-    return resolve_on_base(context, context.paths.store, change.base.checksum, source, wanted, apt_directory)
+    asked = context.options.recommends
+    recommends = change.origin.recommends and settings.recommends if asked is None else asked
+    wanted = resolve.wanted_by(change.origin, recommends, situation.first.origin)
+    state = base_state(change.repo or context.paths.repo, change.base.checksum)
+    return resolve_with(context, context.paths.store, state, source, wanted, apt_directory)
 
 
 def resolve_on_base(
@@ -316,8 +350,19 @@ def resolve_on_base(
     wanted: resolve.Wanted,
     apt_directory: Path,
 ) -> tuple[aptroot.AptRoot, Resolution]:
+    """Resolve on a base commit of the store's repo."""
+    return resolve_with(context, store, base_state(store.repo, base), source, wanted, apt_directory)
+
+
+def resolve_with(
+    context: Context,
+    store: Store,
+    state: aptroot.BaseState,
+    source: aptroot.SourceTree,
+    wanted: resolve.Wanted,
+    apt_directory: Path,
+) -> tuple[aptroot.AptRoot, Resolution]:
     """Lay out the private apt root, refresh its lists when they are old, and ask apt."""
-    state = base_state(store.repo, base)
     foreign = _foreign(state, wanted)
     state = replace(state, architectures=(*state.architectures, *foreign))
     root = aptroot.build(apt_directory, state, source, disabled=context.options.disable_repos)
@@ -332,11 +377,12 @@ def _foreign(state: aptroot.BaseState, wanted: resolve.Wanted) -> tuple[str, ...
 
 
 def ensure_lists(context: Context, root: aptroot.AptRoot) -> None:
-    """Refresh lists that are missing, of other sources or older than an hour; never with --cache-only."""
+    """Refresh lists that are missing, of other sources or too old (RefreshAge); never with --cache-only."""
     age = root.age()
     if context.options.cache_only:
         return
-    if age is None or age > REFRESH_AGE:
+    limit = context.options.refresh_age
+    if age is None or age > (config.REFRESH_AGE if limit is None else limit):
         root.refresh(lambda line: context.reporter.event(OutputLine(line=line)))
 
 

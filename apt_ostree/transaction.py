@@ -1,7 +1,7 @@
 """The heart, second half: transaction(sysroot, change of origin) -> new deployment. Done, or nothing changed.
 
-lock -> plan -> preflight -> download -> layer -> deploy -> cleanup. Everything before the deploy happens in private
-places; the deploy itself is ostree's atomic switch, and signals wait while it runs.
+lock -> plan -> pull -> preflight -> download -> layer -> deploy -> cleanup. Everything before the deploy happens in
+private places; the deploy itself is ostree's atomic switch, and signals wait while it runs.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from apt_ostree import fetch, history, host, lock, preflight, staged, sysroot
+from apt_ostree import fetch, history, host, lock, preflight, pull, staged, sysroot
 from apt_ostree.deploy import Wanted, again, deploy_commit, hold_base, release_bases, stages, switch_default
 from apt_ostree.errors import AptOstreeError, InterruptedByUser, NotRootError, UsageError
 from apt_ostree.faults import point
 from apt_ostree.journal import RunLog
 from apt_ostree.layer import LayerJob, layer, remove_stale
-from apt_ostree.model import Plan, Result
+from apt_ostree.model import Plan, Pulled, Result
 from apt_ostree.paths import Paths, Store
 from apt_ostree.planning import (
     Context,
@@ -76,15 +76,26 @@ def _apply(guard: Guard, planned: Planned) -> Result:
         return _unchanged(plan, guard.durations)
     if not options.confirm(plan):
         raise InterruptedByUser("not confirmed; nothing was changed")
+    pulled = _pull(guard, plan)
     fetched = _prepare(guard, planned)
     if options.download_only:
-        return replace(_unchanged(plan, guard.durations), download_bytes=fetched, message="Packages downloaded.")
+        message = "Base and packages downloaded." if pulled else "Packages downloaded."
+        return replace(_unchanged(plan, guard.durations), download_bytes=fetched, message=message, pulled=pulled)
     before = preflight.free_bytes(guard.context.paths.repo)
     checksum = plan.target or _build(guard, planned)
     _deploy(guard, planned, checksum)
     _record(guard, planned)
     _clean_up(guard)
-    return _done(guard, plan, fetched, before)
+    return replace(_done(guard, plan, fetched, before), pulled=pulled)
+
+
+def _pull(guard: Guard, plan: Plan) -> Pulled | None:
+    """The base into the repo, when it is not there. A ref moves only when all of it came and was verified."""
+    if plan.pull is None:
+        return None
+    guard.held.phase("pull")
+    with phase(guard.context.reporter, "pull", "Pulling the base"):
+        return pull.bring(guard.context.paths.repo, plan.pull, guard.context.reporter)
 
 
 def _prepare(guard: Guard, planned: Planned) -> int:
@@ -197,6 +208,7 @@ def _done(guard: Guard, plan: Plan, fetched: int, before: int) -> Result:
         reboot_needed=True,
         warnings=plan.warnings,
         message=message,
+        base=plan.base,
     )
 
 
@@ -212,6 +224,7 @@ def _unchanged(plan: Plan, durations: Durations) -> Result:
         duration=durations.seconds,
         warnings=plan.warnings,
         message=plan.no_change or "Dry run: nothing was changed.",
+        base=plan.base,
     )
 
 

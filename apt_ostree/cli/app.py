@@ -29,6 +29,7 @@ from apt_ostree.cli import (
     packages,
     schema,
     status,
+    upgrade,
     upkeep,
     verify,
 )
@@ -53,6 +54,7 @@ MODULES = (
     packages,
     schema,
     status,
+    upgrade,
     upkeep,
     verify,
 )

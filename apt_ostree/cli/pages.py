@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 PROGRAM = "apt-ostree"
-ALIASES = {"remove": "uninstall"}
+ALIASES = {"remove": "uninstall", "update": "upgrade"}
 HELP_NAMES = ("-h", "--help")
 
 # Typer's own completion options: they write into the home directory what packages install for everybody.

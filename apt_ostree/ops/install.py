@@ -67,6 +67,7 @@ def _change(
             if not any(_same_package(old.package, new.package) for new in fresh_local)
         )
         + fresh_local,
+        skipped=tuple(old for old in start.skipped if not any(_same_package(old, new) for new in fresh)),
         recommends=start.recommends
         if situation.context.options.recommends is None
         else situation.context.options.recommends,
@@ -84,7 +85,10 @@ def edited(change: Change, situation: Situation, packages: Sequence[str], uninst
     names, local = parse(packages)
     packaged = _change(situation, names, local, uninstall, change.origin)
     origin = replace(
-        change.origin, requested=packaged.origin.requested, requested_local=packaged.origin.requested_local
+        change.origin,
+        requested=packaged.origin.requested,
+        requested_local=packaged.origin.requested_local,
+        skipped=packaged.origin.skipped,
     )
     return replace(change, origin=origin, warnings=change.warnings + packaged.warnings)
 
@@ -139,7 +143,7 @@ def remove_requests(origin: Origin, arguments: Sequence[str]) -> Origin:
 
     Raises ResolveError naming all that are not requested.
     """
-    requested, local, unknown = list(origin.requested), list(origin.requested_local), []
+    requested, local, unknown = [*origin.requested, *origin.skipped], list(origin.requested_local), []
     for argument in arguments:
         exact = [r for r in requested if argument == str(r)]  # libc6, when libc6:i386 is requested as well
         hits = exact or [r for r in requested if argument in (r.name, f"{r.name}:{r.arch}")]
@@ -156,4 +160,9 @@ def remove_requests(origin: Origin, arguments: Sequence[str]) -> Origin:
             hint="packages of the base itself cannot be uninstalled",
             code="not-requested",
         )
-    return replace(origin, requested=tuple(requested), requested_local=tuple(local))
+    return replace(
+        origin,
+        requested=tuple(r for r in requested if r in origin.requested),
+        requested_local=tuple(local),
+        skipped=tuple(r for r in requested if r in origin.skipped),
+    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from apt_ostree import run
@@ -46,6 +46,38 @@ def ref_create(repo: Path, ref: str, commit: str) -> None:
 def ref_delete(repo: Path, ref: str) -> None:
     """`ostree refs --delete`."""
     run.capture(_repo(repo, "refs", "--delete", ref))
+
+
+def init(repo: Path, *, mode: str, settings: Mapping[str, str]) -> None:
+    """`ostree init`, then `ostree config set` of each setting."""
+    run.capture(_repo(repo, "init", f"--mode={mode}"))
+    for key, value in settings.items():
+        run.capture(_repo(repo, "config", "set", key, value))
+
+
+def pull(repo: Path, remote: str, what: str, options: Sequence[str], on_line: Callable[[str], None]) -> None:
+    """`ostree pull REMOTE WHAT`: a branch, `branch@checksum`, or a checksum. Raises ToolError.
+
+    What it writes when it is done goes to `on_line`, at the end the numbers of objects and bytes.
+    """
+    run.stream(_repo(repo, "pull", *options, remote, what), on_line, env=run.proxies())
+
+
+def pull_local(repo: Path, source: Path, what: str, on_line: Callable[[str], None]) -> None:
+    """`ostree pull-local --untrusted`: from a repo on this machine, every object checked. Raises ToolError."""
+    run.stream(_repo(repo, "pull-local", "--untrusted", source, what), on_line)
+
+
+def remote_refs(repo: Path, remote: str) -> tuple[str, ...]:
+    """`ostree remote refs`: the branches in a remote's summary, without its name. Raises ToolError."""
+    done = run.capture(_repo(repo, "remote", "refs", remote), env=run.proxies())
+    return tuple(line.partition(":")[2] for line in done.stdout.split())
+
+
+def show_signed(repo: Path, checksum: str, remote: str) -> str:
+    """`ostree show` of a commit with its signatures judged by the keys of a remote; empty when that cannot be done."""
+    done = run.capture(_repo(repo, "show", f"--gpg-verify-remote={remote}", checksum), check=False)
+    return done.stdout if done.returncode == 0 else ""
 
 
 def cat(repo: Path, rev: str, path: str) -> str:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NotRequired, TypedDict
+from typing import Any, NotRequired, TypedDict
 
 from apt_ostree.model import Plan, Result
 from apt_ostree.ui import changes as words
+from apt_ostree.ui import update as updates
 from apt_ostree.ui.jsonshape import ChangesJson, DeploymentJson, changes_json, deployment_json
 from apt_ostree.ui.theme import PLAIN, Style, Theme, clean, size
+
+PulledJson = TypedDict("PulledJson", {"transferred-bytes": int, "static-delta": bool, "saved-bytes": int})
 
 
 class KargsJson(TypedDict):
@@ -32,6 +35,8 @@ ResultJson = TypedDict(
         "message": str,
         "commit": NotRequired[str],
         "kargs": NotRequired[KargsJson],
+        "pulled": NotRequired[PulledJson],
+        "update": NotRequired[dict[str, Any]],
     },
 )
 
@@ -55,6 +60,14 @@ def as_json(result: Result) -> ResultJson:
         found["commit"] = result.commit
     if result.kargs:
         found["kargs"] = {"old": list(result.kargs.old), "new": list(result.kargs.new)}
+    if result.pulled:
+        found["pulled"] = {
+            "transferred-bytes": result.pulled.transferred,
+            "static-delta": result.pulled.static_delta,
+            "saved-bytes": result.pulled.saved,
+        }
+    if result.update:
+        found["update"] = updates.as_json(result.update)
     return found
 
 
@@ -67,9 +80,17 @@ def text(result: Result, *, verbose: bool = False, theme: Theme = PLAIN) -> str:
 
 
 def _lines(result: Result, verbose: bool, theme: Theme) -> Iterator[str]:
-    yield from words.block(result.changes, theme)
+    if result.update and result.would_change:
+        yield from updates.lines(result.update, theme)
+    if not result.brief or verbose:
+        yield from words.block(result.changes, theme)
     if result.kargs:
         yield from words.kargs(result.kargs, theme)
+    if result.pulled and result.pulled.static_delta:
+        pulled, saved = size(result.pulled.transferred), size(result.pulled.saved)
+        yield f"Base: {pulled} by a static delta, {saved} saved"
+    elif result.pulled:
+        yield f"Base: {size(result.pulled.transferred)} pulled"
     if verbose:
         for phase, seconds in result.duration.items():
             yield f"{phase}: {seconds:.1f} s"

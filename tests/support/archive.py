@@ -57,6 +57,12 @@ class SigningKey:
         """The public key as text."""
         return self._gpg("--armor", "--export")
 
+    @property
+    def fingerprint(self) -> str:
+        """The key's fingerprint."""
+        lines = self._gpg("--with-colons", "--list-keys").splitlines()
+        return next(line.split(":")[9] for line in lines if line.startswith("fpr:"))
+
     def export(self, target: Path) -> Path:
         """Write the public key: armoured when `target` ends in .asc."""
         armour = ["--armor"] if target.suffix == ".asc" else []
@@ -218,11 +224,11 @@ class _Handler(SimpleHTTPRequestHandler):
     def do_GET(self) -> None:
         """Answer, or do what the site says of this path."""
         self.site.requests[self.path] += 1
-        if self._spoiled(self.site.hang):
+        if self._spoiled(self.site.hang) is not None:
             self.site.stopping.wait()
             self.close_connection = True
-        elif code := self._spoiled(self.site.fail):
-            self.send_error(self.site.fail[code])
+        elif (end := self._spoiled(self.site.fail)) is not None:  # "" is the end of every path
+            self.send_error(self.site.fail[end])
         elif self._spoiled(self.site.truncate) or self._spoiled(self.site.tamper):
             self._send_spoiled()
         else:

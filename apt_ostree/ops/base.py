@@ -1,0 +1,86 @@
+"""What verbs that move the base have in common: where its commits come from, and which may be taken."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import replace
+
+from apt_ostree import lookup, transaction
+from apt_ostree.errors import AptOstreeError
+from apt_ostree.lookup import Finder, Found
+from apt_ostree.model import Commit, Origin, Result, Update
+from apt_ostree.planning import Change, Context, Situation
+from apt_ostree.pull import Source, source_of
+
+CHECKSUM = re.compile(r"[0-9a-f]{64}")
+MakeMove = Callable[[Situation, Finder], Change]
+
+
+def execute(context: Context, make_change: MakeMove) -> Result:
+    """A transaction whose change is worked out with a Finder. Raises as transaction.execute does."""
+    options = context.options
+    with lookup.finder(context.paths, context.reporter, offline=options.cache_only, dry_run=options.dry_run) as finder:
+        return transaction.execute(context, lambda situation: make_change(situation, finder))
+
+
+def source(origin: Origin) -> Source:
+    """Where the origin's branch is. Raises AptOstreeError for an origin that names a commit or an image only."""
+    if origin.container_image_reference:
+        raise AptOstreeError(
+            f"the base is the image {origin.container_image_reference}, not a branch",
+            hint="apt-ostree rebase REMOTE:BRANCH",
+            code="no-branch",
+        )
+    return source_of(origin)
+
+
+def moves(origin: Origin) -> bool:
+    """False for an origin that is pinned to one commit, by its refspec or by a rebase that named it."""
+    return not (origin.hold_base or CHECKSUM.fullmatch(origin.refspec))
+
+
+def refuse_older(current: Commit, found: Commit) -> None:
+    """Raises AptOstreeError when a commit is older than the one it would replace: a replayed or withdrawn one.
+
+    The rule of rpm-ostree (ostree_sysroot_upgrader_check_timestamps): by the time of the commit, to the second.
+    """
+    if found.timestamp < current.timestamp:
+        raise AptOstreeError(
+            f"the commit {found.checksum[:12]} ({_named(found)}) is older than the present base "
+            f"{current.checksum[:12]} ({_named(current)}); nothing was changed",
+            hint="if going back is what you want: apt-ostree upgrade --allow-downgrade",
+            code="downgrade",
+        )
+
+
+def _named(commit: Commit) -> str:
+    from datetime import UTC, datetime
+
+    moment = datetime.fromtimestamp(commit.timestamp, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return f"{commit.version}, {moment}" if commit.version else moment
+
+
+def moved(change: Change, found: Found, origin: Origin) -> Change:
+    """The change with another base."""
+    return replace(change, origin=origin, base=found.commit, repo=found.repo, pull=found.pull)
+
+
+def update_of(situation: Situation, result: Result) -> Update | None:
+    """What a result says of the update there is; None when there is none."""
+    if result.base is None or not (result.changed or result.would_change):
+        return None
+    import time
+
+    return Update(
+        osname=situation.stateroot,
+        refspec=situation.first.origin.refspec,
+        checksum=result.base.checksum,
+        version=result.base.version,
+        timestamp=result.base.timestamp,
+        new_base=result.base.checksum != situation.base.checksum,
+        start=situation.first.checksum,
+        changes=result.changes,
+        downloaded=bool(result.pulled),
+        checked=time.time(),
+    )

@@ -1,0 +1,134 @@
+"""Bringing base commits into the repo, and what can go wrong on the way."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from apt_ostree.errors import AptOstreeError, ToolError, VerificationError
+from apt_ostree.faults import point
+from apt_ostree.model import Origin, Pull, Pulled
+from apt_ostree.report import OutputLine, Reporter, Warned
+from apt_ostree.tools import ostree
+
+UNREACHED = "pull-failed"  # code of errors that another network may mend
+
+# what libostree says when a signature or a checksum does not fit
+_UNVERIFIED = ("signature", "GPG", "Corrupted", "corrupt", "checksum", "Invalid", "invalid", "not in normal form",
+               "public key", "binding", "Input buffer", "Need more input", "Writing content object")  # fmt: skip
+_SIZE = r"([\d.,]+)\s*(bytes|[kKMGT]?i?B)"
+_TRANSFERRED = re.compile(_SIZE + " transferred")
+_DELTA = re.compile(rf"Delta update: .*/\s*{_SIZE}, {_SIZE} total uncompressed")
+_UNITS = {"bytes": 1, "B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12,
+          "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """Where a base's branch lives: at a remote, in a repo at `path`, or (neither) in the sysroot's repo alone."""
+
+    branch: str
+    remote: str = ""
+    path: str = ""
+
+    @property
+    def refspec(self) -> str:
+        return f"{self.remote}:{self.branch}" if self.remote else self.branch
+
+    def __str__(self) -> str:
+        return f"{self.branch} of {self.path}" if self.path else self.refspec
+
+
+def source_of(origin: Origin) -> Source:
+    """The source an origin names."""
+    remote, colon, branch = origin.refspec.partition(":")
+    if not colon:
+        remote, branch = "", remote
+    return Source(branch=branch, remote=remote, path="" if remote else origin.base_repo)
+
+
+def bring(repo: Path, pull: Pull, reporter: Reporter) -> Pulled:
+    """Bring a commit whole into the repo and move its branch there; verified as the remote is configured.
+
+    An interrupted or failed pull moves no ref, and what it fetched is used by the next one. Static deltas are used
+    where the remote has them; ostree itself tries again when a download fails.
+
+    Raises VerificationError, AptOstreeError.
+    """
+    lines: list[str] = []
+
+    def line(text: str) -> None:
+        lines.append(text)
+        reporter.event(OutputLine(line=text))
+
+    source = Source(branch=pull.branch or pull.checksum, remote=pull.remote, path=pull.path)
+    point("pull")
+    try:
+        if pull.path:
+            ostree.pull_local(repo, Path(pull.path), pull.checksum, line)
+            if pull.branch:
+                ostree.ref_create(repo, pull.branch, pull.checksum)
+            return Pulled()
+        return _from_remote(repo, pull, line, reporter)
+    except ToolError as error:
+        raise failed(source, error) from error
+
+
+def _from_remote(repo: Path, pull: Pull, line: Callable[[str], None], reporter: Reporter) -> Pulled:
+    what = f"{pull.branch}@{pull.checksum}" if pull.branch else pull.checksum
+    compressed, content = _delta(repo, pull.remote, what)
+    said: list[str] = []
+
+    def listen(text: str) -> None:
+        said.append(text)
+        line(text)
+
+    try:
+        ostree.pull(repo, pull.remote, what, (), listen)
+    except ToolError as error:
+        if not content or failed(Source(branch=pull.branch, remote=pull.remote), error).code == UNREACHED:
+            raise
+        reporter.event(Warned(message=f"the static delta could not be used ({(error.details or ('',))[-1]})"))
+        content = 0
+        ostree.pull(repo, pull.remote, what, ("--disable-static-deltas",), listen)
+    transferred = sum(_bytes(*found.groups()) for text in said if (found := _TRANSFERRED.search(text)))
+    used = bool(content) and any("delta parts" in text for text in said)
+    return Pulled(transferred=transferred, static_delta=used, saved=max(0, content - compressed) if used else 0)
+
+
+def _delta(repo: Path, remote: str, what: str) -> tuple[int, int]:
+    """Bytes of the static delta to a commit, and bytes of the objects it makes; zeros when there is none."""
+    lines: list[str] = []
+    try:
+        ostree.pull(repo, remote, what, ("--dry-run", "--require-static-deltas"), lines.append)
+    except ToolError:
+        return 0, 0
+    for text in lines:
+        if found := _DELTA.search(text):
+            words = found.groups()
+            return _bytes(words[0], words[1]), _bytes(words[2], words[3])
+    return 0, 0
+
+
+def _bytes(number: str, unit: str) -> int:
+    return int(float(number.replace(",", "")) * _UNITS.get(unit, 1))
+
+
+def failed(source: Source, error: ToolError) -> AptOstreeError:
+    """The error for a pull that failed, by what libostree says: a bad signature or object, or no way to it."""
+    told = [line.removeprefix("error: ") for line in error.details]
+    last = " ".join(told[-3:])
+    if any(sign in last for sign in _UNVERIFIED):
+        return VerificationError(
+            f"what came for {source} does not verify; nothing was changed",
+            details=told,
+            hint=f"if its key has changed for good reasons: ostree remote gpg-import -k KEYFILE {source.remote}",
+        )
+    return AptOstreeError(
+        f"{source} could not be fetched",
+        details=told,
+        hint="check the network, then repeat the command; what is here already is kept",
+        code=UNREACHED,
+    )
