@@ -5,6 +5,10 @@
     LockLayering=true|false                        # refuse to change the requested packages; false
     Recommends=true|false                          # bring recommended packages along; true
     RefreshAge=SECONDS                             # how long package lists are good enough for install; 3600
+    Restage=true|false                             # stage again what a power cut took away; true
+    AutomaticRollback=true|false                   # go back from a new deployment that fails its checks; true
+    RebootAfterRollback=true|false                 # and reboot into it; true
+    PackageManagerHint=true|false                  # apt and dpkg say what to run instead; true
 
 The group is called as in rpm-ostreed.conf(5), whose first two keys these are, though there is no daemon.
 """
@@ -42,6 +46,10 @@ class Config:
     lock_layering: bool = False
     recommends: bool = True
     refresh_age: float = REFRESH_AGE  # seconds
+    restage: bool = True
+    automatic_rollback: bool = True
+    reboot_after_rollback: bool = True
+    package_manager_hint: bool = True  # read by data/host/guard, a shell script
     warnings: tuple[str, ...] = ()
 
 
@@ -59,6 +67,14 @@ def load(root: Path) -> Config:
     except OSError as error:
         return Config(warnings=(f"/{NAME} cannot be read: {error.strerror}",))
     return parse(text)
+
+
+def load_leniently(root: Path) -> Config:
+    """As `load`, for what runs at boot: a value that makes no sense is a warning, and the defaults count."""
+    try:
+        return load(root)
+    except UsageError as error:
+        return Config(warnings=(error.message,))
 
 
 def parse(text: str) -> Config:
@@ -88,6 +104,10 @@ def parse(text: str) -> Config:
         lock_layering=bool(settings.get("lock_layering", found.lock_layering)),
         recommends=bool(settings.get("recommends", found.recommends)),
         refresh_age=float(str(settings.get("refresh_age", found.refresh_age))),
+        restage=bool(settings.get("restage", found.restage)),
+        automatic_rollback=bool(settings.get("automatic_rollback", found.automatic_rollback)),
+        reboot_after_rollback=bool(settings.get("reboot_after_rollback", found.reboot_after_rollback)),
+        package_manager_hint=bool(settings.get("package_manager_hint", found.package_manager_hint)),
         warnings=tuple(warnings),
     )
 
@@ -116,4 +136,8 @@ _KEYS = {
     "LockLayering": ("lock_layering", _boolean),
     "Recommends": ("recommends", _boolean),
     "RefreshAge": ("refresh_age", _seconds),
+    "Restage": ("restage", _boolean),
+    "AutomaticRollback": ("automatic_rollback", _boolean),
+    "RebootAfterRollback": ("reboot_after_rollback", _boolean),
+    "PackageManagerHint": ("package_manager_hint", _boolean),
 }

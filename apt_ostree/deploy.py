@@ -6,7 +6,7 @@ import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from apt_ostree import origin as origins
@@ -129,9 +129,12 @@ def switch_default(paths: Paths, system: Sysroot, target: Deployment) -> None:
     a running system the target's commit is staged anew, with /etc merged from the running one.
     """
     first = system.deployments[0]
-    if first.staged and target.index == 1:
+    if first.staged:
         ostree.admin_undeploy(paths.sysroot, 0)
-    elif ostree.has_set_default():
+        target = replace(target, index=target.index - 1)
+    if target.index == 0:
+        return
+    if ostree.has_set_default():
         ostree.admin_set_default(paths.sysroot, target.index)
     elif stages(paths, system):
         deploy_commit(paths, system, again(paths, target))

@@ -178,6 +178,46 @@ class Deployment:
         return self.commit.layer.base if self.commit.layer else self.checksum
 
 
+class HealthState(StrEnum):
+    GOOD = "good"
+    BAD = "bad"
+    UNTESTED = "untested"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Health:
+    """What the checks after a boot said of a deployment. `when` is seconds since the epoch, 0 for never."""
+
+    state: HealthState = HealthState.UNTESTED
+    failed: tuple[str, ...] = ()  # required checks that failed
+    when: int = 0
+    tries: int = 0  # how often the checks were started without coming to an end
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckResult:
+    """One check of health.d. `passed` None: it was not run."""
+
+    name: str
+    required: bool
+    passed: bool | None
+    reason: str = ""  # why it failed
+    seconds: float = 0.0
+    output: tuple[str, ...] = ()  # its last lines
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BootCheck:
+    """What `boot-check` found and did."""
+
+    deployment: Deployment
+    health: Health
+    checks: tuple[CheckResult, ...] = ()
+    rolled_back_to: Deployment | None = None
+    reboot: bool = False
+    message: str = ""
+
+
 class DiffKind(StrEnum):
     ADDED = "added"
     REMOVED = "removed"
@@ -429,6 +469,7 @@ class StatusReport:
     update: Update | None = None
     automatic: AutomaticUpdates = field(default_factory=AutomaticUpdates)
     bases: dict[str, BaseState] = field(default_factory=dict)  # by deployment id
+    health: dict[str, Health] = field(default_factory=dict)  # by deployment id
     problems: tuple[str, ...] = ()  # what could not be read
     booted_only: bool = False  # others were not asked for
 

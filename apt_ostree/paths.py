@@ -135,11 +135,6 @@ class Paths:
         return self.sysroot / "proc/cmdline"
 
     @property
-    def config(self) -> Path:
-        """Settings of the system that runs (apt-ostree.conf(5))."""
-        return self.sysroot / "etc/apt-ostree.conf"
-
-    @property
     def store(self) -> Store:
         return Store(self.repo)
 

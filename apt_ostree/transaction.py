@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from apt_ostree import fetch, history, host, lock, preflight, pull, staged, sysroot
+from apt_ostree import fetch, health, history, host, lock, preflight, pull, staged, sysroot
 from apt_ostree.deploy import Wanted, again, deploy_commit, hold_base, release_bases, stages, switch_default
 from apt_ostree.errors import AptOstreeError, InterruptedByUser, NotRootError, UsageError
 from apt_ostree.faults import point
@@ -83,6 +83,7 @@ def _apply(guard: Guard, planned: Planned) -> Result:
         return replace(_unchanged(plan, guard.durations), download_bytes=fetched, message=message, pulled=pulled)
     before = preflight.free_bytes(guard.context.paths.repo)
     checksum = plan.target or _build(guard, planned)
+    plan = _warn_of_bad(guard, plan, checksum)
     _deploy(guard, planned, checksum)
     _record(guard, planned)
     _clean_up(guard)
@@ -96,6 +97,16 @@ def _pull(guard: Guard, plan: Plan) -> Pulled | None:
     guard.held.phase("pull")
     with phase(guard.context.reporter, "pull", "Pulling the base"):
         return pull.bring(guard.context.paths.repo, plan.pull, guard.context.reporter)
+
+
+def _warn_of_bad(guard: Guard, plan: Plan, checksum: str) -> Plan:
+    """Nobody goes back unawares to what failed its checks when it was booted."""
+    failed = health.known_bad(guard.context.paths, plan.stateroot, checksum)
+    if not failed:
+        return plan
+    warning = f"{checksum[:12]} was booted before and found bad: {failed} failed"
+    guard.context.reporter.event(Warned(message=warning))
+    return replace(plan, warnings=(*plan.warnings, warning))
 
 
 def _prepare(guard: Guard, planned: Planned) -> int:

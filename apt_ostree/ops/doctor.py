@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from apt_ostree import host, lock, pkgdb, preflight, run, staged
-from apt_ostree.errors import ToolMissingError
+from apt_ostree import health, host, lock, pkgdb, preflight, run, staged, sysroot
+from apt_ostree.errors import AptOstreeError, ToolMissingError
 from apt_ostree.host import failed, ok, warning
-from apt_ostree.model import Probe
+from apt_ostree.model import HealthState, Probe
 from apt_ostree.paths import Paths
 from apt_ostree.tools import ostree
 
@@ -42,7 +44,14 @@ def probes(paths: Paths) -> tuple[Probe, ...]:
     """Detection, tools, space, boot entries and leftovers, in the order people should read them."""
     found = [*host.detect(paths), *(tool_probe(tool) for tool in TOOLS)]
     if paths.repo.is_dir():
-        found += [*_space(paths), _filesystem(paths), _composefs(paths), _finalised(paths), _leftovers(paths)]
+        found += [
+            *_space(paths),
+            _filesystem(paths),
+            _composefs(paths),
+            _finalised(paths),
+            *_health(paths),
+            _leftovers(paths),
+        ]
         found += host.check_boot(paths)
     return tuple(found)
 
@@ -106,6 +115,21 @@ def _finalised(paths: Paths) -> Probe:
     if why := staged.failure(paths):
         return failed("last staged deployment", f"it was not finalised: {why}", "stage it again: apt-ostree deploy")
     return ok("last staged deployment", "no failure is on record")
+
+
+def _health(paths: Paths) -> Iterator[Probe]:
+    """What the checks after this boot said; nothing on a system that does not run."""
+    with contextlib.suppress(AptOstreeError):
+        booted = sysroot.load(paths).booted
+        if booted is None:
+            return
+        known = health.read(paths, booted.osname).of(booted)
+        if known.state is HealthState.BAD:
+            yield warning("health", f"bad: {', '.join(known.failed)} failed", "sudo apt-ostree boot-check")
+        elif known.state is HealthState.GOOD:
+            yield ok("health", "the booted deployment passed its checks")
+        else:
+            yield ok("health", "the booted deployment was not checked")
 
 
 def _leftovers(paths: Paths) -> Probe:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from apt_ostree import commits, host, staged, switches, sysroot, transaction
+from apt_ostree import commits, config, host, staged, sysroot, transaction
 from apt_ostree import origin as origins
 from apt_ostree.deploy import Wanted, deploy_commit, stages
 from apt_ostree.errors import AptOstreeError, UsageError
@@ -12,8 +12,6 @@ from apt_ostree.model import Result
 from apt_ostree.planning import Context
 from apt_ostree.report import phase
 from apt_ostree.staged import Staged
-
-SETTING = "Restage"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +36,7 @@ def run(context: Context, request: Request) -> Result:
         failure = staged.keep_failure(paths)
         why = _why_not(context, system, record)
         if record is None or why:
-            if record is not None and switches.flag(paths, SETTING):
+            if record is not None and config.load_leniently(paths.sysroot).restage:
                 staged.follow(paths, system.deployments[0])  # it came to its end, or was given up
             said = (f"the last staged deployment was not finalised: {failure}",) if failure else ()
             return Result(command=context.options.command, changed=False, message=why, warnings=said)
@@ -58,8 +56,8 @@ def _why_not(context: Context, system: sysroot.Sysroot, record: Staged | None) -
     paths = context.paths
     if record is None:
         return "Nothing was staged."
-    if not switches.flag(paths, SETTING):
-        return f"{SETTING}=no in {paths.config}."
+    if not config.load_leniently(paths.sysroot).restage:
+        return f"Restage=false in /{config.NAME}."
     if system.deployments[0].staged:
         return "Another deployment is staged."
     if record.boot_id == paths.boot_id:

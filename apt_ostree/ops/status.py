@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from pathlib import Path
 
-from apt_ostree import commits, host, lock, pkgdb, staged, sysroot
+from apt_ostree import commits, health, host, lock, pkgdb, staged, sysroot
 from apt_ostree.errors import AptOstreeError
 from apt_ostree.model import PackageChange, StatusReport
 from apt_ostree.ops import etc_diff
@@ -29,6 +29,7 @@ def report(paths: Paths, *, booted_only: bool = False, disk: bool = False) -> St
         etc_conflicts=() if booted_only else etc_diff.conflicts(system)[0],
         disk=usage(system) if disk else {},
         booted_only=booted_only,
+        health={d.id: health.read(paths, d.osname).of(d) for d in shown},
         problems=system.problems,
     )
 

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable
 from typing import Any, NotRequired, TypedDict
 
-from apt_ostree.model import Commit, Deployment, Origin, Package, PackageChange
+from apt_ostree.model import Commit, Deployment, Health, Origin, Package, PackageChange
 
 PackageTuple = tuple[str, str, int, str, str, str]  # name_version_arch, name, epoch, version, revision, arch
 
@@ -46,6 +46,7 @@ DeploymentJson = TypedDict(
         "initramfs-args": NotRequired[list[str]],
         "initramfs-etc": NotRequired[list[str]],
         "finalization-locked": NotRequired[bool],
+        "health": NotRequired[dict[str, Any]],
         "etc-conflicts": NotRequired[list[str]],
         "disk": NotRequired[int],
     },
@@ -173,6 +174,11 @@ def _add_origin(found: DeploymentJson, origin: Origin, deployment: Deployment) -
         found["initramfs-etc"] = list(origin.initramfs_etc)
     if deployment.staged:
         found["finalization-locked"] = deployment.finalization_locked
+
+
+def health_json(health: Health) -> dict[str, Any]:
+    """What the checks after a boot said."""
+    return {"state": str(health.state), "failed": list(health.failed), "when": health.when or None}
 
 
 def changes_json(changes: Iterable[PackageChange]) -> ChangesJson:

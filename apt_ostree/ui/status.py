@@ -8,11 +8,21 @@ from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from typing import TypedDict
 
-from apt_ostree.model import Deployment, DiffKind, PackageChange, StatusReport, TransactionOwner, Unlocked
+from apt_ostree.model import (
+    Deployment,
+    DiffKind,
+    Health,
+    HealthState,
+    PackageChange,
+    StatusReport,
+    TransactionOwner,
+    Unlocked,
+)
 from apt_ostree.ui.jsonshape import (
     DeploymentJson,
     active_requests,
     deployment_json,
+    health_json,
     inactive_overrides,
     inactive_requests,
 )
@@ -46,6 +56,7 @@ def as_json(report: StatusReport) -> StatusJson:
 def _deployment(deployment: Deployment, report: StatusReport) -> DeploymentJson:
     found = deployment_json(deployment)
     found["etc-conflicts"] = list(report.etc_conflicts) if _is_next(deployment) else []
+    found["health"] = health_json(report.health.get(deployment.id, Health()))
     if deployment.id in report.disk:
         found["disk"] = report.disk[deployment.id]
     return found
@@ -114,6 +125,7 @@ def _rows(deployment: Deployment, report: StatusReport, verbose: bool) -> list[R
         *(_place_rows(deployment) if verbose else ()),
         *(_diff_rows(report.changes, verbose) if following else ()),
         *_package_rows(deployment, verbose),
+        *_health_rows(report.health.get(deployment.id, Health())),
         *_state_rows(deployment, verbose),
         *_file_rows(deployment, report, verbose),
     ]
@@ -170,6 +182,15 @@ def _package_rows(deployment: Deployment, verbose: bool) -> Iterator[Row]:
         yield ("InactiveRequests", inactive, None)
     if verbose and (sleeping := inactive_overrides(deployment)):
         yield ("InactiveOverrides", sleeping, None)
+
+
+def _health_rows(health: Health) -> Iterator[Row]:
+    if health.state is HealthState.UNTESTED:
+        return
+    bad = health.state is HealthState.BAD
+    moment = datetime.fromtimestamp(health.when, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    failed = f": {', '.join(health.failed)} failed" if bad else ""
+    yield ("Health", [f"{health.state}{failed} ({moment})"], Style.RED if bad else None)
 
 
 def _state_rows(deployment: Deployment, verbose: bool) -> Iterator[Row]:

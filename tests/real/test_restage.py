@@ -34,7 +34,7 @@ def test_a_power_cut_loses_nothing(host: NamespaceHost, http_repo: LocalRepo) ->
     assert not host.is_staged() and host.exists(RECORD)
     run(["ostree", "prune", f"--repo={host.sysroot.repo}", "--refs-only", "--depth=0"])
     assert "would be staged again" in host.apt_ostree("restage", "--dry-run").stdout and not host.is_staged()
-    host.run("sh", "-c", "echo 'Restage=no' > /etc/apt-ostree.conf")
+    host.run("sh", "-c", "printf '[Daemon]\\nRestage=no\\n' > /etc/apt-ostree.conf")
     host.apt_ostree("restage", "--unchanged-exit-77", check=77)
     host.run("rm", "/etc/apt-ostree.conf")
     record = host.sysroot.store / "staged.json"

@@ -7,9 +7,8 @@ from typing import Any
 
 import pytest
 
-from apt_ostree import records, staged, switches
+from apt_ostree import records, staged
 from apt_ostree.model import Commit, Deployment, Origin
-from apt_ostree.paths import Paths
 
 SUM = "a" * 64
 GOOD: dict[str, Any] = {
@@ -52,15 +51,3 @@ def test_what_counts_as_lost() -> None:
     )
     assert staged.lost(record, (), "new") and not staged.lost(record, (), "old")
     assert not staged.lost(record, (made,), "new")
-
-
-def test_settings(tmp_path: Path) -> None:
-    paths = Paths(tmp_path)
-    assert switches.flag(paths, "Restage") and not switches.flag(paths, "Restage", False)
-    (tmp_path / "etc").mkdir()
-    for text, value in (
-        ("Restage=no", False), ("[Daemon]\n restage = Off\n", False), ("#Restage=no", True), ("Restage=perhaps", True),
-        ("Restage=no\nre-stage=yes", True),
-    ):  # fmt: skip
-        paths.config.write_text(text)
-        assert switches.flag(paths, "Restage") is value, text
