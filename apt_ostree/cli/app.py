@@ -36,7 +36,7 @@ from apt_ostree.cli import (
 from apt_ostree.cli.common import expose, one_of
 from apt_ostree.cli.help import Verbs
 from apt_ostree.cli.options import COLORS, PROGRESS, Settings
-from apt_ostree.cli.pages import HELP_NAMES, PROGRAM
+from apt_ostree.cli.pages import HELP_NAMES, PROGRAM, verbs
 from apt_ostree.errors import EXIT_BUG, AptOstreeError, InterruptedByUser, UsageError
 
 # one a line, so that two changes seldom meet
@@ -79,6 +79,9 @@ def main(ctx: typer.Context, **given: Any) -> None:
     settings = Settings(typed=ctx.obj or PROGRAM, **given)
     if settings.version:
         typer.echo(f"{PROGRAM} {__version__}")
+        raise typer.Exit(0)
+    if settings.help_verbs:
+        typer.echo("\n".join(" ".join(page.words) for page in verbs(ctx.command)))
         raise typer.Exit(0)
     one_of("--color", settings.color, COLORS)
     one_of("--progress", settings.progress, PROGRESS)

@@ -30,6 +30,9 @@ class Settings:
         str, typer.Option("--progress", metavar=PROGRESS, help="How to show progress on standard error.")
     ] = "auto"
     version: Annotated[bool, typer.Option("--version", help="Show the version and exit.")] = False
+    help_verbs: Annotated[
+        bool, typer.Option("--help-verbs", hidden=True, help="List every command, one a line, and exit.")
+    ] = False
     typed: str = ""  # the whole command line, for logs and history; no option
 
 

@@ -90,6 +90,11 @@ def pages(command: Any, words: tuple[str, ...] = ()) -> Iterator[Page]:
         yield from pages(child, (*words, name))
 
 
+def verbs(command: Any) -> Iterator[Page]:
+    """The pages of commands that do something: no groups."""
+    return (found for found in pages(command) if not found.commands)
+
+
 def _children(command: Any) -> list[tuple[str, Any]]:
     commands: dict[str, Any] = getattr(command, "commands", {})
     return sorted((name, child) for name, child in commands.items() if not child.hidden)

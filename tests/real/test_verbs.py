@@ -48,16 +48,16 @@ def requested(sysroot: Sysroot) -> list[str]:
 
 
 def whole(sysroot: Sysroot) -> dict[str, str]:
-    """Every path of the sysroot but the usr trees, whose files are objects of the repo; objects by name and inode."""
+    """Every path of the sysroot but the usr trees, whose files are objects of the repo; objects by name."""
     found = {}
     for path in (sysroot.path / "boot", sysroot.repo, sysroot.var, sysroot.stateroot / "deploy"):
         for folder, directories, files in os.walk(path):
             if Path(folder).name == "objects":
-                names = [Path(below, name) for below, _, some in os.walk(folder) for name in some]
-                found[folder] = str(sorted((str(name), name.lstat().st_size) for name in names))
+                # by name: that they are what they are named after is looked at by fsck, at the end of the test
+                found[folder] = str(sorted(f"{below}/{name}" for below, _, some in os.walk(folder) for name in some))
                 directories.clear()
                 continue
-            if folder == str(sysroot.default):
+            if Path(folder).parent == sysroot.stateroot / "deploy":
                 directories.remove("usr")
             for name in directories + files:
                 entry = Path(folder, name)
