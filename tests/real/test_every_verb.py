@@ -60,6 +60,7 @@ ROWS: dict[str, Row] = {
     "reset": Row("-y"),
     "kargs": Row("--append=ground=1", schema=RESULT),
     "restage": Row(),
+    "upgrade": Row(codes=(0, 77)),
     "deploy": Row("{first}"),
     "rollback": Row(),
     "cleanup": Row("--pending --base"),
