@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-unit test-real lint bench docs install uninstall clean
+.PHONY: help setup demo test test-unit test-real test-sequences lint bench docs install uninstall clean
 
 export DEBIAN_FRONTEND := noninteractive
 
@@ -54,6 +54,9 @@ test: lint ## Everything: lint, then every test (root; the first run composes De
 
 test-unit: setup ## Tests without root, network or namespaces; seconds
 	$(PYTEST) tests/unit tests/contract
+
+test-sequences: setup ## Two hundred random sequences of verbs against a model (root; about half an hour)
+	APT_OSTREE_TEST_SEQUENCES=200 $(PYTEST) --numprocesses=2 --dist=load tests/real/test_sequences.py
 
 test-real: setup ## Tests on real Debian trees (root)
 	$(PYTEST) $(PARALLEL) tests/real
