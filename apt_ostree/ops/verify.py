@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
-from apt_ostree import host, integrity, lock, sysroot, transaction
+from apt_ostree import host, integrity, lock, remotes, sysroot, transaction
 from apt_ostree.errors import BusyError
 from apt_ostree.findings import Check
 from apt_ostree.model import Deployment, Unlocked
@@ -33,6 +34,7 @@ def run(context: Context, *, fast: bool = False) -> tuple[Check, ...]:
     found: list[Check] = []
     places: dict[str, str] = {}
     trees = Trees(paths.repo)
+    found.extend(_signatures(paths, system))
     with phase(context.reporter, "deployments", "Comparing deployments with their commits"):
         for deployment in system.deployments:
             check, seen = _deployment(paths, deployment, trees)
@@ -56,6 +58,39 @@ def _deployment(paths: Paths, deployment: Deployment, trees: Trees) -> tuple[Che
         name=f"deployment {deployment.id}", state="failed" if problems else "ok", detail=detail, problems=problems
     )
     return check, comparison.places
+
+
+def _signatures(paths: Paths, system: sysroot.Sysroot) -> Iterator[Check]:
+    """One check for each base; layered commits are made here and not signed, what they were made from is."""
+    known = remotes.read(paths)
+    for refspec, base in dict.fromkeys((d.origin.refspec, d.base_checksum) for d in system.deployments):
+        name, colon, _ = refspec.partition(":")
+        check = Check(name=f"signature {base[:12]}", state="skipped", detail=f"{refspec or 'its base'} has no remote")
+        remote = known.get(name) if colon else None
+        if remote is None and colon:
+            detail = f"the remote '{name}' is not configured"
+            yield replace(check, state="failed", detail=detail, problems=(f"{refspec}: {detail}",))
+        elif remote is None or not remote.gpg_verify:
+            yield replace(check, detail=f"the remote '{name}' asks for none") if remote else check
+        else:
+            problems = tuple(unverified(ostree.show_signed(paths.repo, base, name)))
+            yield replace(
+                check,
+                state="failed" if problems else "ok",
+                detail=f"of {refspec}, by the keys of the remote '{name}'",
+                problems=problems,
+            )
+
+
+def unverified(text: str) -> Iterator[str]:
+    """Why no signature in the words of `ostree show` will do; nothing when one does, as libostree has it."""
+    signatures = text.split("\n  Signature made ")[1:]
+    if any("Good signature" in each and not re.search(r"\b(expired|revoked)\b", each) for each in signatures):
+        return
+    for each in signatures:
+        yield " ".join(f"made {each}".split())
+    if not signatures:
+        yield "there is no signature"
 
 
 def _stored(paths: Paths, system: sysroot.Sysroot) -> Check:

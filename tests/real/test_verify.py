@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,11 @@ import pytest
 
 from apt_ostree import commits, trees
 from tests.real.test_verbs import held_to, tool, whole
+from tests.support.archive import SigningKey
 from tests.support.nshost import NamespaceHost
 from tests.support.process import run
-from tests.support.sysroots import Sysroot, changes
+from tests.support.remote import Remote
+from tests.support.sysroots import Base, Sysroot, changes
 
 pytestmark = pytest.mark.real
 
@@ -47,7 +50,7 @@ def test_verify(sysroot: Sysroot, tmp_path: Path) -> None:
     sysroot.apt_ostree("install", "-y", tool("mine").build(tmp_path))
     before = whole(sysroot)
     found = checks(sysroot)
-    assert [check["state"] for check in found.values()] == ["ok"] * len(found) and len(found) >= 3
+    assert [check["state"] for check in found.values()] == ["ok", "ok", "ok", "skipped"]
     assert "Everything is whole." in sysroot.apt_ostree("verify", "--fast").stdout
     assert changes(before, whole(sysroot)) == []
     sysroot.check = False
@@ -67,7 +70,7 @@ def test_verify(sysroot: Sysroot, tmp_path: Path) -> None:
         "/usr/share/man is replaced: it is no directory",
     ])  # fmt: skip
     text = sysroot.apt_ostree("verify", "--fast", check=7).stdout
-    assert "/usr/bin/env is missing" in text and "1 of 2 checks failed." in text
+    assert "/usr/bin/env is missing" in text and "1 of 3 checks failed." in text
 
 
 def test_verify_of_a_damaged_repo(sysroot: Sysroot, tmp_path: Path) -> None:
@@ -86,12 +89,31 @@ def test_verify_of_a_damaged_repo(sysroot: Sysroot, tmp_path: Path) -> None:
     assert f"{damaged.parent.name}{damaged.stem}" in told and ":/usr/bin/mine)" in told and ":/usr/bin/env)" in told
     (broken,) = {p for p in found["deployment"]["problems"]}
     assert broken.startswith("/usr/bin/env is there, but its object ")
-    assert checks(sysroot, "--fast", code=7).keys() == {"deployment"}
+    assert checks(sysroot, "--fast", code=7).keys() == {"signature", "deployment"}
+
+
+def test_verify_of_signatures(
+    sysroot: Sysroot, base: Base, signing_key: SigningKey, other_key: SigningKey, big_folder: Callable[[str], Path]
+) -> None:
+    assert checks(sysroot, "--fast")["signature"]["state"] == "skipped"
+    remote = Remote(big_folder("remote-verify"), base, signing_key)
+    remote.subscribe(sysroot)
+    unsigned = checks(sysroot, "--fast", code=7)["signature"]
+    assert unsigned["problems"] == ["there is no signature"]
+    rel = Path("objects") / base.checksum[:2] / f"{base.checksum[2:]}.commitmeta"
+    shutil.copy(remote.bare / rel, sysroot.repo / rel)
+    assert checks(sysroot, "--fast")["signature"]["state"] == "ok"
+    run(["ostree", "remote", "delete", f"--repo={sysroot.repo}", "origin"])
+    assert "not configured" in checks(sysroot, "--fast", code=7)["signature"]["detail"]
+    remote.subscribe(sysroot, key=other_key)
+    assert "public key not found" in checks(sysroot, "--fast", code=7)["signature"]["problems"][0]
+    run(["ostree", "config", f"--repo={sysroot.repo}", "set", '--group=remote "origin"', "gpg-verify", "false"])
+    assert checks(sysroot, "--fast")["signature"]["detail"] == "the remote 'origin' asks for none"
 
 
 def test_verify_on_a_booted_machine(host: NamespaceHost) -> None:
     read = held_to("verify", host.apt_ostree("verify", "--json"))
-    assert [check["state"] for check in read["checks"]] == ["ok", "skipped", "ok"]
+    assert [check["state"] for check in read["checks"]] == ["skipped", "ok", "skipped", "ok"]
     plain = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "python3", "-m", "apt_ostree")
     assert host.run(*plain, "verify", "--json", check=False).must(6).json["error"]["code"] == "not-root"
     host.sysroot.store.mkdir(parents=True, exist_ok=True)
