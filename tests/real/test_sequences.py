@@ -222,7 +222,6 @@ def lab(ground: Ground, base: Base, big_folder: Callable[[str], Path]) -> Iterat
     plain = lean.make(ground.copy(base, "sequences-repo"), folder)
     bases = {name: lean.with_packages(ground, plain, tools(BASES[name]), folder, name) for name in BASES}
     template = sysroots.build(folder / "template", bases["one"])
-    run(["ostree", "config", f"--repo={template.repo}", "set", "core.fsync", "false"])
     run(["ostree", "pull-local", f"--repo={template.repo}", plain.repo, bases["two"].ref])
     yield Lab(bases, template)
     template.close()
