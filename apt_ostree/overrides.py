@@ -48,7 +48,7 @@ def active(remove: Sequence[str], replacing: Sequence[Replacement], base: Instal
 
 def found(item: Replacement, base: Installed) -> Package | None:
     """The base's package a replacement is for; a package may change its architecture from or to `all`."""
-    return base.find(spec(item)) or (base.find(item.package.name) if isinstance(item, LocalPackage) else None)
+    return base.find(spec(item))
 
 
 def version(item: Replacement) -> str:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from apt_ostree import overrides, pkgdb, refusals, requests, transaction
 from apt_ostree.errors import UsageError
 from apt_ostree.installed import Installed
-from apt_ostree.model import LocalPackage, Origin, Package, PackageRequest, Result, TransactionKind
+from apt_ostree.model import LocalPackage, Origin, PackageRequest, Result, TransactionKind
 from apt_ostree.ops import install
 from apt_ostree.planning import Change, Context, Situation
 
@@ -61,22 +61,29 @@ def _replacing(arguments: Sequence[str]) -> tuple[overrides.Replacement, ...]:
     return (*names, *local)
 
 
+def edited(
+    origin: Origin, base: Installed, *, remove: Sequence[str] = (), replacing: Sequence[overrides.Replacement] = ()
+) -> _Edit:
+    """An origin with more overrides. Raises ResolveError for packages that are never removed."""
+    edit = _Edit(origin)
+    for name in remove:
+        edit = _remove(edit, name, base)
+    for item in replacing:
+        edit = _replace(edit, item, base)
+    return edit
+
+
 def _change(
     situation: Situation,
     request: Request,
     removed: Sequence[str],
     replacing: Sequence[overrides.Replacement],
 ) -> Change:
-    base = situation.installed
-    edit = _Edit(situation.origin)
-    if request.reset_all:
-        edit = _Edit(cleared(edit.origin))
+    edit = _Edit(cleared(situation.origin) if request.reset_all else situation.origin)
     for name in request.reset:
         edit = _reset(edit, name)
-    for name in removed:
-        edit = _remove(edit, name, base)
-    for item in replacing:
-        edit = _replace(edit, item, base)
+    more = edited(edit.origin, situation.installed, remove=removed, replacing=replacing)
+    edit = _Edit(more.origin, (*edit.idle, *more.idle))
     if edit.idle and not situation.context.options.idempotent:
         raise refusals.no_effect(edit.idle, "see what is overridden: apt-ostree status -v")
     edits = bool(request.install or request.uninstall)
@@ -92,19 +99,21 @@ def cleared(origin: Origin) -> Origin:
 
 def _reset(edit: _Edit, argument: str) -> _Edit:
     name = argument.partition("=")[0].partition("/")[0].partition("_")[0]
-    left = _dropped(edit.origin, name)
+    left = _dropped(edit.origin, lambda other: name in (other, other.partition(":")[0]))
     return _Edit(left, edit.idle) if left != edit.origin else edit.but(f"no effect: {argument} is not overridden")
 
 
 def _remove(edit: _Edit, name: str, base: Installed) -> _Edit:
-    package = base.find(name)
-    if any(_concerns(name, other) for other in edit.origin.overrides_remove):
-        return edit.but(f"no effect: {name} is removed already")
+    package, origin = base.find(name), edit.origin
     if package is None:
-        return edit.but(f"no effect: {name} is not in the base{_elsewhere(edit.origin, name, 'uninstall')}")
+        known = name in origin.overrides_remove
+        why = "is removed already" if known else f"is not in the base{_elsewhere(origin, name)}"
+        return edit.but(f"no effect: {name} {why}")
+    if any(base.find(other) == package for other in origin.overrides_remove):
+        return edit.but(f"no effect: {name} is removed already")
     if base.why_kept(package.name):
         raise refusals.kept([package], base)
-    origin = _dropped(edit.origin, name)
+    origin = _dropped(origin, lambda other: base.find(other) == package)
     return _Edit(replace(origin, overrides_remove=(*origin.overrides_remove, name)), edit.idle)
 
 
@@ -114,9 +123,10 @@ def _replace(edit: _Edit, item: overrides.Replacement, base: Installed) -> _Edit
         return edit.but(f"no effect: the replacement {told} is there already")
     if have is None:
         return edit.but(f"no effect: {overrides.spec(item)} is not in the base; to add it: apt-ostree install {told}")
+    origin = _dropped(edit.origin, lambda other: base.find(other) == have)
     if isinstance(item, PackageRequest) and item.version and pkgdb.compare(item.version, have.version) == 0:
-        return edit.but(f"no effect: the base has {overrides.named(have)} already{_instead(edit.origin, have)}")
-    origin = _dropped(edit.origin, have.name if have.arch == "all" else f"{have.name}:{have.arch}")
+        back = f"; to go back to it: apt-ostree override reset {have.name}" if origin != edit.origin else ""
+        return edit.but(f"no effect: the base has {overrides.named(have)} already{back}")
     asked = replace(requests.parse(overrides.spec(item)), version=have.version)
     origin = replace(origin, overrides_base=(*origin.overrides_base, asked))
     if isinstance(item, LocalPackage):
@@ -126,26 +136,13 @@ def _replace(edit: _Edit, item: overrides.Replacement, base: Installed) -> _Edit
     return _Edit(origin, edit.idle)
 
 
-def _elsewhere(origin: Origin, name: str, verb: str) -> str:
+def _elsewhere(origin: Origin, name: str) -> str:
     layered = {request.name for request in origin.requested} | {item.package.name for item in origin.requested_local}
-    return f"; it is layered: apt-ostree {verb} {name}" if name.partition(":")[0] in layered else ""
+    return f"; it is layered: apt-ostree uninstall {name}" if name.partition(":")[0] in layered else ""
 
 
-def _instead(origin: Origin, have: Package) -> str:
-    overridden = _dropped(origin, have.name) != origin
-    return f"; to go back to it: apt-ostree override reset {have.name}" if overridden else ""
-
-
-def _concerns(one: str, other: str) -> bool:
-    """Two names of packages, with or without an architecture, that may mean the same one."""
-    (name, _, arch), (other_name, _, other_arch) = one.partition(":"), other.partition(":")
-    return name == other_name and (not arch or not other_arch or arch == other_arch)
-
-
-def _dropped(origin: Origin, name: str) -> Origin:
-    """The origin without any override of a package: the newest word on it wins."""
-    gone = [item for item in overrides.replacements(origin) if _concerns(overrides.spec(item), name)]
-    origin = overrides.without(origin, gone)
-    return replace(
-        origin, overrides_remove=tuple(other for other in origin.overrides_remove if not _concerns(other, name))
-    )
+def _dropped(origin: Origin, meant: Callable[[str], bool]) -> Origin:
+    """The origin without the overrides that are `meant` by their spec: the newest word on a package wins."""
+    gone = [item for item in overrides.replacements(origin) if meant(overrides.spec(item))]
+    left = tuple(other for other in origin.overrides_remove if not meant(other))
+    return replace(overrides.without(origin, gone), overrides_remove=left)

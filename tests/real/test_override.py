@@ -17,6 +17,7 @@ from tests.support import sysroots
 from tests.support.archive import LocalRepo
 from tests.support.debs import DebBuilder, repack
 from tests.support.ground import Ground
+from tests.support.nshost import NamespaceHost
 from tests.support.oracle import Pair
 from tests.support.plainchroot import PlainChroot
 from tests.support.process import Done, run
@@ -244,9 +245,14 @@ def test_b17_replace_newer_older_same_and_a_pair(machine: Sysroot, repo: LocalRe
     kinds = {name: kind for name, kind, _ in diff["pkgdiff"]}
     assert kinds == {"delta": 2, "foo": 0, "gamma": 2, "iota": 3, "kappa": 2, "theta": 2}
     machine.apt_ostree("cleanup", "--repomd")
-    machine.apt_ostree("override", "reset", "theta", "gamma", "delta", "--uninstall", "foo")
-    assert says(machine, "theta") == "1.0" and says(machine, "eta") == "rebuilt" and not says(machine, "foo")
-    machine.apt_ostree("override", "remove", "iota")
+    answer = held_to("result", machine.apt_ostree("override", "reset", "theta", "iota", "--dry-run", "--json"))[
+        "packages"
+    ]
+    assert [p["name"] for p in answer["downgraded"]] == ["theta"] and [p["name"] for p in answer["upgraded"]] == [
+        "iota"
+    ]
+    machine.apt_ostree("override", "remove", "iota", "--uninstall", "foo")
+    assert says(machine, "theta") == "3.0" and says(machine, "eta") == "rebuilt" and not says(machine, "foo")
     assert not says(machine, "iota") and "iota=" not in machine.origin(), "the newest word on a package wins"
     machine.apt_ostree("reset", "--initramfs", "--unchanged-exit-77", check=77)
     machine.apt_ostree("reset", "-o", "--install", "foo")
@@ -307,3 +313,20 @@ def test_b17_oracle_real_packages_go_and_change_as_with_apt(sysroot: Sysroot, ba
     status = (database / "status").read_text()
     assert "Version: 668-1+local\n" in status and "Package: systemd-resolved\n" not in status
     assert run(["dpkg", f"--admindir={database}", "--audit"], check=False).stdout == ""
+
+
+def test_b17_on_a_booted_machine(host: NamespaceHost, http_repo: LocalRepo) -> None:
+    """The same with the machine's own apt, which is another one than offline."""
+    path = "/usr/bin/hostname"
+    other = {"files": {path: "#!/bin/sh\necho another\n"}, "modes": {path: 0o755}}
+    http_repo.publish(DebBuilder(name="hostname", version="99.0", arch="amd64", **other))
+    done = host.apt_ostree("override", "remove", "libcurl3t64-gnutls", "--json", check=3)
+    assert done.json["error"]["code"] == "base-would-change" and "ostree" in str(done.json["error"]["details"])
+    answer = host.apt_ostree("override", "replace", "hostname=99.0", "--remove", "less", "--json").json
+    assert answer["deployment"]["staged"] and [p["name"] for p in answer["packages"]["removed"]] == ["less"]
+    assert host.exists("/usr/bin/less") and host.run("hostname").stdout != "another\n"
+    host.reboot()
+    assert not host.exists("/usr/bin/less") and host.run("hostname").stdout == "another\n"
+    assert host.run("dpkg", "--audit").stdout == ""
+    answer = host.apt_ostree("reset", "--json").json
+    assert [p["name"] for p in answer["packages"]["added"]] == ["less"] and answer["deployment"]["packages"] == []

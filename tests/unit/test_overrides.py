@@ -9,10 +9,11 @@ import pytest
 from apt_ostree import origin as origins
 from apt_ostree import overrides, refusals
 from apt_ostree.commitmeta import decode_layer, encode
-from apt_ostree.errors import UsageError
+from apt_ostree.errors import ResolveError, UsageError
 from apt_ostree.installed import Installed, installed
 from apt_ostree.layer import state_digest
 from apt_ostree.model import LayerMeta, LocalPackage, Origin, Package, PlannedPackage, Resolution, StepKind
+from apt_ostree.ops import override
 from apt_ostree.requests import parse
 from apt_ostree.resolve import parse_actions, steps
 from apt_ostree.ui import jsonshape, status
@@ -203,6 +204,24 @@ def test_status_tells_effect_and_intent() -> None:
     assert [pair[0][1] for pair in found["base-remote-replacements"]["archive"]] == ["nano"]
     text = status.text(replace(samples.report(), deployments=(asleep,)), verbose=True)
     assert "InactiveOverrides: remove nothing" in text and "Overrides: nano 1:8.4-1 -> 1:8.5-1" in text
+
+
+def test_each_architecture_has_its_own_override() -> None:
+    both = (parse("foo=3"), parse("foo:i386=3"))
+    edit = override.edited(Origin(), BASE, replacing=both)
+    assert edit.origin.overrides_replace == both and not edit.idle
+    assert edit.origin.overrides_base == (parse("foo=2.0"), parse("foo:i386=2.0"))
+    edit = override.edited(edit.origin, BASE, remove=("foo:amd64",), replacing=(local("foo", "4", "i386"),))
+    assert edit.origin.overrides_remove == ("foo:amd64",) and edit.origin.overrides_replace == ()
+    assert edit.origin.overrides_base == (parse("foo:i386=2.0"),)
+    edit = override.edited(edit.origin, BASE, remove=("foo", "absent"), replacing=(local("foo", "4", "arm64"),))
+    assert [line.split(": ")[1].split(";")[0] for line in edit.idle] == [
+        "foo is removed already", "absent is not in the base", "foo:arm64 is not in the base",
+    ]  # fmt: skip
+    edit = override.edited(Origin(), BASE, replacing=(parse("bar=1:1.0-1"),))
+    assert edit.idle == ("no effect: the base has bar 1:1.0-1 already",) and edit.origin == Origin()
+    with pytest.raises(ResolveError, match="cannot remove init"):
+        override.edited(Origin(), BASE, remove=("init",))
 
 
 def test_nothing_is_kept_in_an_empty_base() -> None:
