@@ -37,7 +37,7 @@ def _change(situation: Situation, request: Request) -> Change:
 def _reset(origin: Origin, request: Request) -> Origin:
     everything = not (request.layers or request.overrides or request.initramfs)
     if everything or request.layers:
-        origin = replace(origin, requested=(), requested_local=())
+        origin = replace(origin, requested=(), requested_local=(), skipped=())
     if everything or request.overrides:
         origin = override.cleared(origin)
     if everything or request.initramfs:
