@@ -68,8 +68,8 @@ def deploy_commit(paths: Paths, system: Sysroot, wanted: Wanted) -> None:
 def _finalization_lock(paths: Paths, locked: bool) -> Iterator[None]:
     """Around the staging: every version of libostree finalises nothing while this file is there.
 
-    It is made before the staging and removed after it, so that no shutdown finds a deployment without its lock;
-    when the staging fails, it is as it was.
+    It is made before the staging and removed after it, so that a shutdown finds no deployment without its lock; when
+    the staging fails, it is as it was.
     """
     lock = paths.staged_lock
     was_there = lock.exists()
@@ -82,7 +82,9 @@ def _finalization_lock(paths: Paths, locked: bool) -> Iterator[None]:
         if not was_there:
             lock.unlink(missing_ok=True)
         raise
-    if not locked:
+    if locked:
+        lock.touch()  # libostree removes it together with a staged deployment that this one took the place of
+    else:
         lock.unlink(missing_ok=True)
 
 

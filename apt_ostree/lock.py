@@ -5,10 +5,12 @@ The kernel drops the lock when its holder dies, however it dies; the record is o
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import fcntl
 import json
 import os
+import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -67,6 +69,54 @@ def _record(fd: int) -> TransactionOwner:
         return TransactionOwner(pid=0, command="unknown", phase="starting", since=time.time())
 
 
+def holder(store: Store) -> int:
+    """A pidfd of the process that holds the lock, checked by the kernel's word: the record alone may be stale.
+
+    The descriptor is opened before the check, so it cannot be of another process that got the same number later.
+    Raises ProcessLookupError when nobody holds it, AptOstreeError when the record names somebody who does not.
+    """
+    until = time.monotonic() + _SIGNING
+    while True:
+        found = owner(store)
+        if found is None:
+            raise ProcessLookupError
+        fd = _open_process(found.pid)
+        if fd >= 0 and _locks(found.pid, store.lock):
+            return fd
+        if fd >= 0:
+            os.close(fd)
+        if time.monotonic() >= until:
+            break
+        time.sleep(_POLL)  # the record may be that of a holder that was killed, until the new one has signed
+    raise AptOstreeError(
+        f"the lock {store.lock} is held, and not by the process {found.pid} that its record names",
+        hint=f"see who holds it: sudo fuser -v {store.lock}",
+        code="lock-owner",
+    )
+
+
+def _open_process(pid: int) -> int:
+    try:
+        return os.pidfd_open(pid) if pid > 0 else -1
+    except ProcessLookupError:
+        return -1
+
+
+def _locks(pid: int, lock: Path) -> bool:
+    """True when this process has the file open with an exclusive flock on it (proc_pid_fdinfo(5))."""
+    mine = lock.stat()
+    try:
+        for entry in os.scandir(f"/proc/{pid}/fd"):
+            with contextlib.suppress(FileNotFoundError):  # closed while we look
+                if os.path.samestat(entry.stat(), mine):
+                    text = Path(f"/proc/{pid}/fdinfo/{entry.name}").read_text()
+                    if re.search(r"^lock:.*\bFLOCK\b.*\bWRITE\b", text, re.MULTILINE):
+                        return True
+    except (FileNotFoundError, ProcessLookupError):
+        pass  # it has ended
+    return False
+
+
 @contextmanager
 def hold(store: Store, command: str, wait: float | None = None) -> Iterator[Held]:
     """Hold the lock around a block. `wait`: seconds to wait for another holder, None not at all.
@@ -78,8 +128,10 @@ def hold(store: Store, command: str, wait: float | None = None) -> Iterator[Held
         _acquire(fd, wait)
         held = Held(fd, command, time.time())
         held.phase("starting")
-        yield held
-        os.ftruncate(fd, 0)
+        try:
+            yield held
+        finally:
+            os.ftruncate(fd, 0)
     finally:
         os.close(fd)
 

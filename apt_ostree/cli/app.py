@@ -18,6 +18,7 @@ from apt_ostree.cli import argv as words
 from apt_ostree.cli import (
     boot,
     compose,
+    control,
     db,
     deploy,
     doctor,
@@ -27,10 +28,12 @@ from apt_ostree.cli import (
     kargs,
     override,
     packages,
+    pin,
     schema,
     status,
     upgrade,
     upkeep,
+    usroverlay,
     verify,
 )
 from apt_ostree.cli.common import expose, one_of
@@ -43,6 +46,7 @@ from apt_ostree.errors import EXIT_BUG, AptOstreeError, InterruptedByUser, Usage
 MODULES = (
     boot,
     compose,
+    control,
     db,
     deploy,
     doctor,
@@ -52,10 +56,12 @@ MODULES = (
     kargs,
     override,
     packages,
+    pin,
     schema,
     status,
     upgrade,
     upkeep,
+    usroverlay,
     verify,
 )
 COMPLETE_VARIABLE = "_APT_OSTREE_COMPLETE"

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from apt_ostree.cli.common import change, verb
-from apt_ostree.cli.options import DryRun, Json, Settings, Sources, Stateroot, Wait
+from apt_ostree.cli.options import DryRun, Json, Settings, Sources, Stateroot, Unchanged, Wait
 from apt_ostree.errors import UsageError
 
 
@@ -29,13 +29,13 @@ def refresh_md(settings: Settings, options: RefreshOptions) -> int:
 
 
 @dataclass(frozen=True, kw_only=True)
-class CleanupOptions(Stateroot, Json, DryRun, Wait):
+class CleanupOptions(Stateroot, Json, DryRun, Unchanged, Wait):
     base: Annotated[
-        bool, typer.Option("--base", "-b", help="Remove left-over work directories and unused packages.")
+        bool, typer.Option("--base", "-b", help="Remove left-over work directories and objects that nothing needs.")
     ] = False
-    pending: Annotated[bool, typer.Option("--pending", "-p", help="Remove the deployment that waits for boot.")] = False
-    rollback: Annotated[bool, typer.Option("--rollback", "-r", help="Remove the rollback deployment.")] = False
-    repomd: Annotated[bool, typer.Option("--repomd", "-m", help="Remove the downloaded lists of packages.")] = False
+    pending: Annotated[bool, typer.Option("--pending", "-p", help="Remove deployments that wait for a boot.")] = False
+    rollback: Annotated[bool, typer.Option("--rollback", "-r", help="Remove the deployments to roll back to.")] = False
+    repomd: Annotated[bool, typer.Option("--repomd", "-m", help="Remove the downloaded lists and packages.")] = False
 
 
 def cleanup(settings: Settings, options: CleanupOptions) -> int:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import shutil
 from dataclasses import dataclass
+from pathlib import Path
 
 from apt_ostree import host, preflight, staged, sysroot, transaction
 from apt_ostree.deploy import release_bases
 from apt_ostree.errors import UsageError
 from apt_ostree.model import Deployment, Result
-from apt_ostree.paths import Store
+from apt_ostree.paths import Paths, Store
 from apt_ostree.planning import Context
 from apt_ostree.report import phase
-from apt_ostree.tools import ostree
+from apt_ostree.tools import coreutils, ostree
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,50 +34,61 @@ def run(context: Context, request: Request) -> Result:
         )
     host.require_ostree(context.paths)
     if context.options.dry_run:
-        doomed = _doomed(sysroot.load(context.paths), context.options.stateroot, request)
-        names = ", ".join(deployment.id for deployment in doomed) or "no deployment"
-        return Result(command=context.options.command, changed=False, message=f"Would drop {names}.")
+        return _would(context, request)
+    before, stale = _used(context.paths), _stale(context.paths.store)
     with transaction.guarded(context, context.paths.store, None) as guard:
-        before = preflight.free_bytes(context.paths.repo)
+        commits = _commits(context.paths.repo)
         with phase(guard.context.reporter, "cleanup", "Cleaning up"):
             dropped = _drop_deployments(context, request)
-            if request.repomd:
-                _drop_metadata(context)
+            files = _drop_metadata(context) if request.repomd else 0
             system = sysroot.load(context.paths)
             staged.follow(context.paths, next(iter(system.deployments), None))
             release_bases(context.paths.repo, system.deployments)
             ostree.admin_cleanup(context.paths.sysroot)
-        freed = max(0, preflight.free_bytes(context.paths.repo) - before)
+        freed = max(0, before - _used(context.paths))
         return Result(
             command=context.options.command,
-            changed=bool(dropped) or freed > 0,
+            changed=bool(dropped or files or stale) or _commits(context.paths.repo) < commits,
             disk_bytes=-freed,
             duration=guard.durations.seconds,
             message=f"Deployments removed: {dropped}. Freed: {preflight.megabytes(freed)}.",
         )
 
 
+def _would(context: Context, request: Request) -> Result:
+    doomed = _doomed(sysroot.load(context.paths), context.options.stateroot, request)
+    files = len(_metadata(context)) if request.repomd else 0
+    names = ", ".join(deployment.id for deployment in doomed) or "no deployment"
+    return Result(
+        command=context.options.command,
+        changed=False,
+        would_change=bool(doomed or files),
+        message=f"Would drop {names}{f' and {files} cached files' if files else ''}.",
+    )
+
+
 def _doomed(system: sysroot.Sysroot, stateroot: str, request: Request) -> list[Deployment]:
-    """Last first, so that indexes stay true while they go."""
+    """Last first, so that indexes stay true while they go.
+
+    Pending is what would boot before the booted one, rollback what comes after it (rpm-ostree-cleanup). Where
+    nothing is booted, what boots next takes its place.
+    """
+    name = stateroot or system.default_stateroot
+    booted = system.booted
+    middle = booted if booted is not None and booted.osname == name else system.first(name)
+    if middle is None:
+        return []
     doomed = [
         deployment
         for deployment in system.deployments
-        if not deployment.booted
+        if deployment.osname == name
         and not deployment.origin.pinned
         and (
-            (request.pending and deployment.pending)
-            or (request.rollback and _is_way_back(system, stateroot, deployment))
+            (request.pending and deployment.index < middle.index)
+            or (request.rollback and deployment.index > middle.index)
         )
     ]
     return doomed[::-1]
-
-
-def _is_way_back(system: sysroot.Sysroot, stateroot: str, deployment: Deployment) -> bool:
-    """The booted one has a rollback; of a system that does not run it is what comes after the next boot."""
-    if system.booted is not None:
-        return deployment.rollback
-    first = system.first(stateroot or system.default_stateroot)
-    return first is not None and deployment.osname == first.osname and deployment.index > first.index
 
 
 def _drop_deployments(context: Context, request: Request) -> int:
@@ -86,16 +98,38 @@ def _drop_deployments(context: Context, request: Request) -> int:
     return len(doomed)
 
 
-def _drop_metadata(context: Context) -> None:
-    """Lists and cached .debs go; local packages that a deployment asks for stay, they are nowhere else."""
+def _drop_metadata(context: Context) -> int:
+    """Lists and cached .debs go; returns how many files those were."""
+    doomed = _metadata(context)
+    for path in doomed:
+        path.unlink()
+    shutil.rmtree(context.paths.store.apt, ignore_errors=True)
+    return len(doomed)
+
+
+def _metadata(context: Context) -> list[Path]:
+    """Files of lists and packages; local packages that a deployment asks for are nowhere else, so they stay."""
     store: Store = context.paths.store
-    shutil.rmtree(store.apt, ignore_errors=True)
     kept = {
         f"{local.sha256}.deb"
         for deployment in sysroot.load(context.paths).deployments
         for local in deployment.origin.local_debs
     }
-    if store.debs.is_dir():
-        for path in store.debs.iterdir():
-            if path.name not in kept:
-                path.unlink()
+    debs = [path for path in store.debs.iterdir() if path.name not in kept] if store.debs.is_dir() else []
+    lists = [path for path in store.apt.rglob("*") if not path.is_dir()] if store.apt.is_dir() else []
+    return [*lists, *debs]
+
+
+def _used(paths: Paths) -> int:
+    """Bytes of repo, deployments and boot files. Not what the file system says to be free: others write there too."""
+    places = (paths.repo, *paths.deploy.glob("*/deploy"), paths.boot / "ostree")
+    return coreutils.disk_usage(*(path for path in places if path.is_dir()))
+
+
+def _stale(store: Store) -> bool:
+    """Work dirs of a run that died; `guarded` removes them before anything else."""
+    return store.work.is_dir() and any(store.work.iterdir())
+
+
+def _commits(repo: Path) -> int:
+    return sum(1 for _path in repo.glob("objects/*/*.commit"))

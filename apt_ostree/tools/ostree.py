@@ -187,6 +187,21 @@ def admin_set_default(sysroot: Path, index: int) -> None:
     run.capture(["ostree", "admin", "set-default", f"--sysroot={sysroot}", str(index)])
 
 
+def admin_pin(sysroot: Path, index: int, *, unpin: bool = False) -> None:
+    """`ostree admin pin`."""
+    run.capture(["ostree", "admin", "pin", f"--sysroot={sysroot}", *(["--unpin"] if unpin else []), str(index)])
+
+
+def admin_unlock(*options: str) -> None:
+    """`ostree admin unlock` of the running system; libostree mounts in the namespace of pid 1."""
+    run.capture(["ostree", "admin", "unlock", *options])
+
+
+def admin_allow_finalization() -> None:
+    """`ostree admin lock-finalization --unlock` (not in ostree 2022.7, which has no other lock than the file)."""
+    run.capture(["ostree", "admin", "lock-finalization", "--unlock"])
+
+
 def admin_cleanup(sysroot: Path) -> None:
     """`ostree admin cleanup`: drop undeployed trees and prune the repo."""
     run.capture(["ostree", "admin", "cleanup", f"--sysroot={sysroot}"])
