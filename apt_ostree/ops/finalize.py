@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from apt_ostree import host, sysroot, transaction
+from apt_ostree import staged as records
 from apt_ostree.errors import AptOstreeError, UsageError
 from apt_ostree.model import Deployment, Result
 from apt_ostree.ops import reboot
@@ -40,6 +41,7 @@ def run(context: Context, request: Request) -> Result:
         staged = _staged(context.paths, request)
         with guard.interrupts.shielded():
             _unlock(context.paths, staged)
+            records.follow(context.paths, sysroot.load(context.paths).deployments[0])
         return _result(context, staged, f"Rebooting into {staged.id}.", done=True)
 
 
