@@ -26,6 +26,7 @@ POINTS = (
     "deploy",
     "cleanup",
 )
+LIVE_POINTS = ("live-checkout", "live-switch", "live-etc", "live-settle")
 
 
 def point(name: str) -> None:

@@ -402,6 +402,8 @@ class Result:
     warnings: tuple[str, ...] = ()
     message: str = ""  # the sentence people see at the end
     commit: str = ""  # for compose verbs: the checksum that was made
+    restart: tuple[str, ...] = ()  # services that still run what apply-live replaced
+    start: tuple[str, ...] = ()  # service units that are new and that nobody started
     base: Commit | None = None  # what the deployment was, or would be, made from
     pulled: Pulled | None = None  # what it took to have the base here
     update: Update | None = None  # for upgrade: what there is
@@ -470,6 +472,9 @@ class StatusReport:
     automatic: AutomaticUpdates = field(default_factory=AutomaticUpdates)
     bases: dict[str, BaseState] = field(default_factory=dict)  # by deployment id
     health: dict[str, Health] = field(default_factory=dict)  # by deployment id
+    live_replaced: str = ""  # the commit that is live in the booted deployment
+    live_inprogress: str = ""  # the one an interrupted apply-live was about
+    live_changes: tuple[PackageChange, ...] = ()  # of the live commit against the booted one
     problems: tuple[str, ...] = ()  # what could not be read
     booted_only: bool = False  # others were not asked for
 

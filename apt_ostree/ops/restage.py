@@ -9,6 +9,7 @@ from apt_ostree import origin as origins
 from apt_ostree.deploy import Wanted, deploy_commit, stages
 from apt_ostree.errors import AptOstreeError, UsageError
 from apt_ostree.model import Result
+from apt_ostree.ops import apply_live
 from apt_ostree.planning import Context
 from apt_ostree.report import phase
 from apt_ostree.staged import Staged
@@ -33,6 +34,7 @@ def run(context: Context, request: Request) -> Result:
         message = why or f"{record.id if record else ''} would be staged again."
         return Result(command=context.options.command, changed=False, would_change=not why, message=message)
     with transaction.guarded(context, paths.store, paths.log) as guard:
+        apply_live.sweep(paths, system)
         failure = staged.keep_failure(paths)
         why = _why_not(context, system, record)
         if record is None or why:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from apt_ostree import commits, health, host, lock, pkgdb, staged, sysroot
 from apt_ostree.errors import AptOstreeError
+from apt_ostree.live import record as live
 from apt_ostree.model import PackageChange, StatusReport
 from apt_ostree.ops import etc_diff
 from apt_ostree.paths import Paths
@@ -21,6 +22,7 @@ def report(paths: Paths, *, booted_only: bool = False, disk: bool = False) -> St
     host.require_ostree(paths)
     system = sysroot.load(paths)
     shown = tuple(d for d in system.deployments if d.booted) if booted_only else system.deployments
+    alive = live.current(paths, system.booted)
     return StatusReport(
         deployments=shown,
         transaction=lock.owner(paths.store),
@@ -29,9 +31,21 @@ def report(paths: Paths, *, booted_only: bool = False, disk: bool = False) -> St
         etc_conflicts=() if booted_only else etc_diff.conflicts(system)[0],
         disk=usage(system) if disk else {},
         booted_only=booted_only,
+        live_replaced=alive.replaced,
+        live_inprogress=alive.inprogress,
+        live_changes=_live_changes(system, alive.replaced),
         health={d.id: health.read(paths, d.osname).of(d) for d in shown},
         problems=system.problems,
     )
+
+
+def _live_changes(system: sysroot.Sysroot, replaced: str) -> tuple[PackageChange, ...]:
+    if system.booted is None or not replaced:
+        return ()
+    repo = system.paths.repo
+    with contextlib.suppress(AptOstreeError):
+        return pkgdb.diff(pkgdb.packages(repo, system.booted.checksum), pkgdb.packages(repo, replaced))
+    return ()
 
 
 def usage(system: sysroot.Sysroot) -> dict[str, int]:

@@ -125,6 +125,12 @@ def commit(
     return run.capture(argv).stdout.strip().splitlines()[-1]
 
 
+def diff(repo: Path, one: str, other: str) -> tuple[tuple[str, str], ...]:
+    """`ostree diff` of two commits: (`A` added, `M` changed or `D` gone, path) of every file."""
+    lines = run.capture(_repo(repo, "diff", one, other)).stdout.splitlines()
+    return tuple((line[0], line[1:].strip()) for line in lines if line[:1] in ("A", "M", "D"))
+
+
 def fsck(repo: Path) -> None:
     """`ostree fsck`. Raises ToolError when an object is broken."""
     run.capture(_repo(repo, "fsck", "--quiet"))

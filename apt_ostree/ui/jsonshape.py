@@ -47,6 +47,8 @@ DeploymentJson = TypedDict(
         "initramfs-etc": NotRequired[list[str]],
         "finalization-locked": NotRequired[bool],
         "health": NotRequired[dict[str, Any]],
+        "live-replaced": NotRequired[str],
+        "live-inprogress": NotRequired[str],
         "etc-conflicts": NotRequired[list[str]],
         "disk": NotRequired[int],
     },

@@ -34,6 +34,8 @@ ResultJson = TypedDict(
         "warnings": list[str],
         "message": str,
         "commit": NotRequired[str],
+        "restart-services": NotRequired[list[str]],
+        "new-services": NotRequired[list[str]],
         "kargs": NotRequired[KargsJson],
         "pulled": NotRequired[PulledJson],
         "update": NotRequired[dict[str, Any]],
@@ -58,6 +60,10 @@ def as_json(result: Result) -> ResultJson:
     }
     if result.commit:
         found["commit"] = result.commit
+    if result.restart:
+        found["restart-services"] = list(result.restart)
+    if result.start:
+        found["new-services"] = list(result.start)
     if result.kargs:
         found["kargs"] = {"old": list(result.kargs.old), "new": list(result.kargs.new)}
     if result.pulled:

@@ -56,6 +56,10 @@ def as_json(report: StatusReport) -> StatusJson:
 def _deployment(deployment: Deployment, report: StatusReport) -> DeploymentJson:
     found = deployment_json(deployment)
     found["etc-conflicts"] = list(report.etc_conflicts) if _is_next(deployment) else []
+    if deployment.booted and report.live_replaced:
+        found["live-replaced"] = report.live_replaced
+    if deployment.booted and report.live_inprogress:
+        found["live-inprogress"] = report.live_inprogress
     found["health"] = health_json(report.health.get(deployment.id, Health()))
     if deployment.id in report.disk:
         found["disk"] = report.disk[deployment.id]
@@ -125,6 +129,7 @@ def _rows(deployment: Deployment, report: StatusReport, verbose: bool) -> list[R
         *(_place_rows(deployment) if verbose else ()),
         *(_diff_rows(report.changes, verbose) if following else ()),
         *_package_rows(deployment, verbose),
+        *(_live_rows(report) if deployment.booted else ()),
         *_health_rows(report.health.get(deployment.id, Health())),
         *_state_rows(deployment, verbose),
         *_file_rows(deployment, report, verbose),
@@ -182,6 +187,15 @@ def _package_rows(deployment: Deployment, verbose: bool) -> Iterator[Row]:
         yield ("InactiveRequests", inactive, None)
     if verbose and (sleeping := inactive_overrides(deployment)):
         yield ("InactiveOverrides", sleeping, None)
+
+
+def _live_rows(report: StatusReport) -> Iterator[Row]:
+    if report.live_replaced:
+        yield ("LiveCommit", [report.live_replaced], None)
+        for _, words, style in list(_diff_rows(report.live_changes, False))[:1]:
+            yield ("LiveDiff", words, style)
+    if report.live_inprogress:
+        yield ("LiveInterrupted", [report.live_inprogress], Style.RED)
 
 
 def _health_rows(health: Health) -> Iterator[Row]:
