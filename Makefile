@@ -7,6 +7,9 @@ SHELL := /bin/bash
 export DEBIAN_FRONTEND := noninteractive
 
 PREFIX ?= /usr/local
+SYSCONFDIR ?= /etc
+GUARD := $(PREFIX)/libexec/apt-ostree/guard
+UNITS := $(PREFIX)/lib/systemd/system
 BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest
 # Real tests wait for disks and sandboxes: two at a time. A module stays on one worker, its trees are shared.
@@ -84,9 +87,20 @@ install: packages ## Install below PREFIX=/usr/local (DESTDIR is honoured)
 	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/share/bash-completion/completions completions/apt-ostree
 	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/share/zsh/site-functions completions/_apt-ostree
 	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d completions/apt-ostree.fish
+	install -D -m 0755 apt_ostree/data/host/guard $(DESTDIR)$(GUARD)
+	install -D -m 0644 apt_ostree/data/host/apt.conf $(DESTDIR)$(SYSCONFDIR)/apt/apt.conf.d/20apt-ostree
+	install -D -m 0644 apt_ostree/data/host/dpkg.cfg $(DESTDIR)$(SYSCONFDIR)/dpkg/dpkg.cfg.d/apt-ostree
+	sed -i 's|@GUARD@|$(GUARD)|g' $(DESTDIR)$(SYSCONFDIR)/apt/apt.conf.d/20apt-ostree $(DESTDIR)$(SYSCONFDIR)/dpkg/dpkg.cfg.d/apt-ostree
+	install -d $(DESTDIR)$(UNITS)
+	for unit in apt_ostree/data/systemd/*; do \
+		sed 's|/usr/bin/apt-ostree|$(PREFIX)/bin/apt-ostree|' $$unit > $(DESTDIR)$(UNITS)/$${unit##*/}; \
+	done
 
 uninstall: ## Take what `make install` installed away
 	rm -rf $(DESTDIR)$(PREFIX)/lib/apt-ostree
+	rm -rf $(DESTDIR)$(PREFIX)/libexec/apt-ostree
+	rm -f $(DESTDIR)$(SYSCONFDIR)/apt/apt.conf.d/20apt-ostree $(DESTDIR)$(SYSCONFDIR)/dpkg/dpkg.cfg.d/apt-ostree
+	rm -f $(addprefix $(DESTDIR)$(UNITS)/,$(notdir $(wildcard apt_ostree/data/systemd/*)))
 	rm -f $(DESTDIR)$(PREFIX)/bin/apt-ostree $(DESTDIR)$(PREFIX)/share/man/man1/apt-ostree*.1
 	rm -f $(DESTDIR)$(PREFIX)/share/bash-completion/completions/apt-ostree
 	rm -f $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_apt-ostree

@@ -12,13 +12,21 @@ from pathlib import Path
 from apt_ostree import health, host, lock, pkgdb, preflight, run, staged, sysroot
 from apt_ostree.errors import AptOstreeError, ToolMissingError
 from apt_ostree.host import failed, ok, warning
-from apt_ostree.model import HealthState, Probe
+from apt_ostree.model import HealthState, Probe, Unlocked
 from apt_ostree.paths import Paths
 from apt_ostree.tools import ostree
 
 _VERSION = re.compile(r"\d+(?:\.\d+)+")
 _ROOM = 512 * 1024 * 1024  # bytes; less than this and a bigger package will not go in
 _BOOT_ROOM = 128 * 1024 * 1024  # bytes; a kernel and its initramfs
+
+_FIX_USR = (
+    "mount -o remount,bind,ro /usr; then see why ostree-prepare-root did not: journalctl -b -t ostree-prepare-root"
+)
+_FIX_SYSROOT = (
+    "ostree config --repo=/ostree/repo set sysroot.readonly true, and [sysroot] readonly=true in"
+    " /usr/lib/ostree/prepare-root.conf of the image before its initramfs is made; then reboot"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +58,7 @@ def probes(paths: Paths) -> tuple[Probe, ...]:
             _composefs(paths),
             _finalised(paths),
             *_health(paths),
+            *_read_only(paths),
             _leftovers(paths),
         ]
         found += host.check_boot(paths)
@@ -130,6 +139,25 @@ def _health(paths: Paths) -> Iterator[Probe]:
             yield ok("health", "the booted deployment passed its checks")
         else:
             yield ok("health", "the booted deployment was not checked")
+
+
+def _read_only(paths: Paths) -> Iterator[Probe]:
+    """A booted system has /usr and /sysroot read-only (ostree-prepare-root(1)), so that nothing but us changes them."""
+    if not (paths.is_running_root and paths.booted_marker.exists()):
+        return
+    with contextlib.suppress(AptOstreeError):
+        booted = sysroot.load(paths).booted
+        unlocked = booted.unlocked if booted else Unlocked.NONE
+        for place, fix in (("/usr", _FIX_USR), ("/sysroot", _FIX_SYSROOT)):
+            name = f"read-only {place}"
+            if not Path(place).is_dir():
+                continue
+            if os.statvfs(place).f_flag & os.ST_RDONLY:
+                yield ok(name, "mounted read-only")
+            elif place == "/usr" and unlocked is not Unlocked.NONE:
+                yield warning(name, f"writable: unlocked ({unlocked})", "a reboot locks it: systemctl reboot")
+            else:
+                yield failed(name, "it can be written, and what is written there is lost or does harm", fix)
 
 
 def _leftovers(paths: Paths) -> Probe:
