@@ -9,6 +9,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from apt_ostree.cli import app, pages
+from tests.real.test_upkeep import fake_reboot
 from tests.real.test_verbs import held_to, tool, whole
 from tests.support.archive import LocalRepo
 from tests.support.nshost import NamespaceHost
@@ -49,20 +50,27 @@ ROWS: dict[str, Row] = {
     "db list": Row("--match python3-typer"),
     "db version": Row(),
     "etc-diff": Row(),
+    "boot-check": Row(),
     "verify": Row("--fast"),
     "install": Row("-y foo"),
     "why": Row("bar"),
     "db diff": Row("booted pending"),
+    "apply-live": Row("--allow-replacement"),
     "uninstall": Row("-y foo"),
     "override replace": Row("-y python3-typer=99"),
     "override reset": Row("-y python3-typer"),
     "override remove": Row("-y python3-typer"),
     "reset": Row("-y"),
-    "kargs": Row("--append=ground=1", schema=RESULT),
+    "kargs": Row("--append=ground=1 --lock-finalization", schema=RESULT),
+    "finalize-deployment": Row("--allow-missing-checksum"),
     "restage": Row(),
+    "pin": Row("booted"),
+    "unpin": Row("booted"),
+    "cancel": Row(),
     "upgrade": Row(codes=(0, 77)),
     "deploy": Row("{first}"),
     "rollback": Row(),
+    "usroverlay": Row(),
     "cleanup": Row("--pending --base"),
     "compose tree": Row(elsewhere="tests/support/basecache.py: every base is composed by it"),
     "compose install": Row(elsewhere="tests/real/test_oracle.py"),
@@ -99,7 +107,7 @@ def test_every_command_has_a_row_and_a_schema(capsys: pytest.CaptureFixture[str]
 
 def test_every_command_on_a_booted_machine(host: NamespaceHost, http_repo: LocalRepo) -> None:
     http_repo.publish(tool("foo", depends="bar"), tool("bar"), tool("python3-typer", "99"))
-    first = host.booted_checksum()
+    first, env = host.booted_checksum(), fake_reboot(host)
     assert host.apt_ostree("--help-verbs").stdout.splitlines() == list(PAGES)
     for name, row in ROWS.items():
         if row.elsewhere:
@@ -109,15 +117,15 @@ def test_every_command_on_a_booted_machine(host: NamespaceHost, http_repo: Local
         schema = row.schema or schemas()[name]
         if has(name, "--dry-run"):
             before = state(host)
-            answer(host, [*words, "--dry-run", "--json"], row.codes, schema)
+            answer(host, env, [*words, "--dry-run", "--json"], row, schema)
             assert changes(before, state(host)) == [], f"{name} --dry-run changed something"
-        answer(host, [*words, *(["--json"] if has(name, "--json") else [])], row.codes, schema)
+        answer(host, env, [*words, *(["--json"] if has(name, "--json") else [])], row, schema)
 
 
-def answer(host: NamespaceHost, words: list[str], codes: tuple[int, ...], schema: str) -> None:
+def answer(host: NamespaceHost, env: dict[str, str], words: list[str], row: Row, schema: str) -> None:
     """Run a command; with --json what it says is held to the schema."""
-    done: Done = host.apt_ostree(*words, check=False)
-    assert done.returncode in codes, f"{' '.join(words)} ended with {done.returncode}\n{done.output}"
+    done: Done = host.apt_ostree(*words, check=False, env=env)
+    assert done.returncode in row.codes, f"{' '.join(words)} ended with {done.returncode}\n{done.output}"
     if "--json" in words:
         held_to(schema, done)
 

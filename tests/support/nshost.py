@@ -44,8 +44,7 @@ printf '%s\n' "$6" > "$1/run/testhost/cmdline"
 mount --bind "$1/run/testhost/cmdline" "$1/proc/cmdline"
 cat /proc/sys/kernel/random/uuid > "$1/run/testhost/boot_id"
 mount --bind "$1/run/testhost/boot_id" "$1/proc/sys/kernel/random/boot_id"
-mount --bind "$5" "$1/run/testhost/checkout"
-mount -o remount,bind,ro "$1/run/testhost/checkout"
+cp -r "$5/apt_ostree" "$1/run/testhost/checkout/" # a copy, so that Python can keep what it compiles beside it
 touch "$1/run/ostree-booted"
 mount -o remount,bind,ro "$1/sysroot"
 echo "ready $pid"
@@ -151,7 +150,6 @@ class NamespaceHost:
             "HOME": "/root",
             "TERM": "dumb",
             "PYTHONPATH": f"{GROUND}/checkout",
-            "PYTHONDONTWRITEBYTECODE": "1",
             **(env or {}),
         }
         # --root: setns(2) alone would leave the chroot that the tests themselves may run in
