@@ -87,6 +87,7 @@ install: packages ## Install below PREFIX=/usr/local (DESTDIR is honoured)
 	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/share/bash-completion/completions completions/apt-ostree
 	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/share/zsh/site-functions completions/_apt-ostree
 	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d completions/apt-ostree.fish
+	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/share/doc/apt-ostree/examples apt_ostree/data/apt-ostree.conf
 	install -D -m 0755 apt_ostree/data/host/guard $(DESTDIR)$(GUARD)
 	install -D -m 0644 apt_ostree/data/host/apt.conf $(DESTDIR)$(SYSCONFDIR)/apt/apt.conf.d/20apt-ostree
 	install -D -m 0644 apt_ostree/data/host/dpkg.cfg $(DESTDIR)$(SYSCONFDIR)/dpkg/dpkg.cfg.d/apt-ostree
@@ -105,6 +106,8 @@ uninstall: ## Take what `make install` installed away
 	rm -f $(DESTDIR)$(PREFIX)/share/bash-completion/completions/apt-ostree
 	rm -f $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_apt-ostree
 	rm -f $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/apt-ostree.fish
+	rm -f $(DESTDIR)$(PREFIX)/lib/systemd/system/apt-ostree-*
+	rm -rf $(DESTDIR)$(PREFIX)/share/doc/apt-ostree
 
 clean: ## Remove .venv and every generated file that is not committed
 	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache *.egg-info

@@ -52,16 +52,6 @@ class Store:
         """Private apt state: lists, generated sources."""
         return self.root / "apt"
 
-    @property
-    def update(self) -> Path:
-        """What the last download or automatic run found: `cached-update` of status."""
-        return self.root / "cached-update.json"
-
-    @property
-    def automatic(self) -> Path:
-        """How the last automatic update went."""
-        return self.root / "automatic.json"
-
 
 @dataclass(frozen=True, slots=True)
 class Paths:
@@ -124,6 +114,21 @@ class Paths:
             return (self.sysroot / "proc/sys/kernel/random/boot_id").read_text().strip()
         except OSError:
             return ""
+
+    @property
+    def _records(self) -> Path:
+        """Notes for status: where the running system may be written to, else our corner of the repo."""
+        return self.sysroot / "var/lib/apt-ostree" if self.is_running_root else self.store.root
+
+    @property
+    def update(self) -> Path:
+        """What the last download or automatic run found: `cached-update` of status."""
+        return self._records / "cached-update.json"
+
+    @property
+    def automatic(self) -> Path:
+        """How the last automatic update went."""
+        return self._records / "automatic.json"
 
     @property
     def checked_update(self) -> Path:

@@ -26,7 +26,7 @@ def write_update(path: Path, update: Update | None) -> None:
 
 def read_update(paths: Paths, start: str) -> Update | None:
     """The newest record that was worked out for the deployment `start`; older ones tell of a state that is gone."""
-    found = [_decode(_read(path)) for path in (paths.store.update, paths.checked_update)]
+    found = [_decode(_read(path)) for path in (paths.update, paths.checked_update)]
     fitting = [update for update in found if update is not None and update.start == start]
     return max(fitting, key=lambda update: update.checked, default=None)
 

@@ -19,6 +19,7 @@ from apt_ostree.cli.options import (
     Recommends,
     Requests,
     Settings,
+    SkipBranchCheck,
     Stateroot,
     Unchanged,
     Uninstalling,
@@ -33,19 +34,27 @@ class DeployOptions(Installing, Uninstalling, Requests, Recommends, LockFinaliza
         typer.Argument(
             metavar="REVISION",
             autocompletion=dynamic.revisions,
-            help="A commit of the repository: a checksum, the beginning of one, a version or a ref.",
+            help="A commit of the base's branch: a checksum, the beginning of one, or a version; "
+            "version=X and revision=X say which is meant.",
         ),
     ]
+    skip_branch_check: SkipBranchCheck = False
 
 
 def deploy(settings: Settings, options: DeployOptions) -> int:
-    """Deploy one commit of the base.
+    """Deploy one commit of the base's branch.
 
-    Makes a deployment of exactly this commit; the packages that are requested are layered on top of it.
+    Makes a deployment of exactly this commit; the packages that are requested are layered on top of it. A commit
+    that is not in the repository is pulled from the remote. The next upgrade goes on with the branch.
     """
     from apt_ostree.ops import deploy as op
 
-    request = op.Request(revision=options.revision, install=tuple(options.install), uninstall=tuple(options.uninstall))
+    request = op.Request(
+        revision=options.revision,
+        install=tuple(options.install),
+        uninstall=tuple(options.uninstall),
+        skip_branch_check=options.skip_branch_check,
+    )
     return change(settings, options, lambda context: op.run(context, request))
 
 

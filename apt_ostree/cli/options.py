@@ -198,6 +198,11 @@ class Installing:
     ] = field(default_factory=list)
 
 
+SkipBranchCheck = Annotated[
+    bool, typer.Option("--skip-branch-check", help="Also take a commit that is not one of the branch.")
+]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Repo:
     repo: Annotated[str, typer.Option("--repo", metavar="DIR", help="The OSTree repository to work in.")]

@@ -19,6 +19,12 @@ class UpgradeOptions(Installing, Uninstalling, Requests, Recommends, Making):
         bool, typer.Option("--check", help="Say whether there is an upgrade; exit with 77 when there is none.")
     ] = False
     preview: Annotated[bool, typer.Option("--preview", help="The same, with every package that would change.")] = False
+    automatic: Annotated[
+        bool,
+        typer.Option(
+            "--automatic", help="Do what AutomaticUpdatePolicy in /etc/apt-ostree.conf says; what the timer starts."
+        ),
+    ] = False
     allow_downgrade: Annotated[
         bool, typer.Option("--allow-downgrade", help="Also take a commit that is older than the present one.")
     ] = False
@@ -45,8 +51,13 @@ def upgrade(settings: Settings, options: UpgradeOptions) -> int:
     With --check or --preview the same is worked out and nothing is changed, downloaded base or built; with
     --download-only all that is needed is fetched, and upgrade --cache-only goes on from there without a network.
     """
+    from apt_ostree.ops import automatic
     from apt_ostree.ops import upgrade as op
 
+    if options.automatic:
+        if options.check or options.preview or options.install or options.uninstall or options.skip_layer:
+            raise UsageError("--automatic goes by /etc/apt-ostree.conf alone", hint="apt-ostree upgrade --automatic")
+        return change(settings, options, automatic.run)
     looking = options.check or options.preview
     if looking and (options.download_only or options.reboot):
         raise UsageError("--check and --preview change nothing; leave --download-only and --reboot out")

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from apt_ostree import lookup, transaction
-from apt_ostree.errors import AptOstreeError
+from apt_ostree.errors import AptOstreeError, ToolError
 from apt_ostree.lookup import Finder, Found
 from apt_ostree.model import Commit, Origin, Result, Update
 from apt_ostree.planning import Change, Context, Situation
 from apt_ostree.pull import Source, source_of
+from apt_ostree.tools import ostree
 
 CHECKSUM = re.compile(r"[0-9a-f]{64}")
 MakeMove = Callable[[Situation, Finder], Change]
@@ -83,4 +85,54 @@ def update_of(situation: Situation, result: Result) -> Update | None:
         changes=result.changes,
         downloaded=bool(result.pulled),
         checked=time.time(),
+    )
+
+
+def local(repo: Path, kind: str, name: str, known: Sequence[Commit]) -> str:
+    """Checksum of what the user named, among what is in the repo. Raises LookupError when nothing there fits.
+
+    `kind` is `version`, `revision` or empty for either; `known` are commits whose versions count.
+    """
+    if kind != "version":
+        try:
+            return ostree.rev_parse(repo, name)
+        except ToolError:
+            pass
+    if kind != "revision":
+        for commit in known:
+            if commit.version == name:
+                return commit.checksum
+    raise LookupError(name)
+
+
+def require_binding(commit: Commit, branch: Source) -> None:
+    """Raises AptOstreeError unless a commit says itself that it belongs to the branch (`ostree.ref-binding`)."""
+    bound = commit.metadata.get("ostree.ref-binding")
+    if not isinstance(bound, list) or branch.branch not in bound:
+        raise AptOstreeError(
+            f"the commit {commit.checksum[:12]} is not one of the branch {branch}",
+            hint="change the branch with rebase, or take it all the same with --skip-branch-check",
+            code="other-branch",
+        )
+
+
+def on_branch(finder: Finder, branch: Source, revision: str, *, skip_branch_check: bool = False) -> Found:
+    """A commit of a branch by version or checksum, from its remote if need be.
+
+    Raises AptOstreeError when the branch has none such, VerificationError.
+    """
+    kind, equals, value = revision.partition("=")
+    name = value if equals else revision
+    hexadecimal = re.fullmatch(r"[0-9a-f]{7,64}", name) is not None
+    if skip_branch_check and CHECKSUM.fullmatch(name):
+        return finder.commit(branch, name)
+    ways = [by_version for by_version in (False, True) if (by_version and kind != "revision") or
+            (not by_version and hexadecimal and kind != "version")]  # fmt: skip
+    for by_version in ways:
+        if found := finder.search(branch, name, by_version=by_version):
+            return found
+    raise AptOstreeError(
+        f"there is no commit '{revision}' on the branch {branch}",
+        hint="a commit of another branch is taken with rebase, or by its whole checksum with --skip-branch-check",
+        code="no-revision",
     )

@@ -1,15 +1,16 @@
-"""deploy REV: another commit as base, the layers kept."""
+"""deploy REVISION: another commit of the base's branch, the layers kept; from the remote when it is not here."""
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass, replace
 
-from apt_ostree import commits, transaction
-from apt_ostree.errors import AptOstreeError, ToolError, UsageError
+from apt_ostree import commits, remotes
+from apt_ostree.errors import AptOstreeError, UsageError
+from apt_ostree.lookup import Finder, Found
 from apt_ostree.model import Commit, Result, TransactionKind
-from apt_ostree.ops import install
+from apt_ostree.ops import base, install
 from apt_ostree.planning import Change, Context, Situation
-from apt_ostree.tools import ostree
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,44 +20,38 @@ class Request:
     revision: str
     install: tuple[str, ...] = ()
     uninstall: tuple[str, ...] = ()
+    skip_branch_check: bool = False
 
 
 def run(context: Context, request: Request) -> Result:
-    """Deploy a commit that is in the repo. Raises AptOstreeError when there is none of that name."""
+    """Deploy a commit of the branch. Raises AptOstreeError when there is none of that name, VerificationError."""
     if not request.revision:
         raise UsageError("no revision was named", hint="apt-ostree deploy CHECKSUM|VERSION")
-    return transaction.execute(context, lambda situation: _change(situation, request))
+    return base.execute(context, lambda situation, finder: _change(situation, finder, request))
 
 
-def _change(situation: Situation, request: Request) -> Change:
-    repo = situation.context.paths.repo
-    checksum = find(situation, request.revision)
-    commit = commits.load(repo, checksum).commit
-    edits = bool(request.install or request.uninstall)
-    deployed = next((d for d in situation.system.deployments if d.checksum == checksum), None)
+def _change(situation: Situation, finder: Finder, request: Request) -> Change:
+    found = _find(situation, finder, request)
+    commit, edits = found.commit, bool(request.install or request.uninstall)
+    deployed = next((d for d in situation.system.deployments if d.checksum == commit.checksum), None)
     if commit.layer is not None and deployed is None:
         raise AptOstreeError(
-            f"{checksum[:12]} is a layered commit that is not deployed",
+            f"{commit.checksum[:12]} is a layered commit that is not deployed",
             hint=f"deploy the base it was made from: apt-ostree deploy {commit.layer.base}",
         )
-    if not edits and checksum in (situation.first.checksum, situation.base.checksum):
-        return _change_to(situation, situation.base, "No change.")
+    change = Change(kind=TransactionKind.DEPLOY, origin=situation.origin, base=situation.base)
+    if not edits and commit.checksum in (situation.first.checksum, situation.base.checksum):
+        return replace(change, unchanged="No change.")
     if deployed is not None and commit.layer is not None:
-        return Change(
-            kind=TransactionKind.DEPLOY,
-            origin=situation.origin,
-            base=deployed.base_commit or deployed.commit,
-            target=deployed,
-        )
-    return _edited(_change_to(situation, commit, ""), situation, request)
+        return replace(change, base=deployed.base_commit or deployed.commit, target=deployed)
+    return _edited(_moved(situation, change, found), situation, request)
 
 
-def _change_to(situation: Situation, base: Commit, unchanged: str) -> Change:
-    origin = situation.origin
-    if not unchanged:
-        tip = _tip(situation)
-        origin = replace(origin, override_commit="" if base.checksum == tip else base.checksum)
-    return Change(kind=TransactionKind.DEPLOY, origin=origin, base=base, unchanged=unchanged)
+def _moved(situation: Situation, change: Change, found: Found) -> Change:
+    """The commit as base, for now: the next upgrade goes on with the branch."""
+    tip = remotes.read_ref(situation.context.paths.repo, situation.origin.refspec)
+    chosen = "" if found.commit.checksum == tip else found.commit.checksum
+    return base.moved(change, found, replace(situation.origin, override_commit=chosen, hold_base=False))
 
 
 def _edited(change: Change, situation: Situation, request: Request) -> Change:
@@ -65,31 +60,31 @@ def _edited(change: Change, situation: Situation, request: Request) -> Change:
     return install.edited(change, situation, request.install, request.uninstall)
 
 
-def _tip(situation: Situation) -> str:
-    try:
-        return ostree.rev_parse(situation.context.paths.repo, situation.origin.refspec)
-    except ToolError:
-        return ""
-
-
-def find(situation: Situation, revision: str) -> str:
-    """Checksum of what the user named. Raises AptOstreeError when nothing, or more than one thing, fits."""
-    kind, equals, value = revision.partition("=")
+def _find(situation: Situation, finder: Finder, request: Request) -> Found:
+    """The commit the user named. Raises AptOstreeError when nothing, or something of another branch, fits."""
+    kind, equals, value = request.revision.partition("=")
     if equals and kind not in ("version", "revision"):
-        raise UsageError(f"'{revision}' is not a revision", hint="use CHECKSUM, VERSION, revision=... or version=...")
-    name = value if equals else revision
-    if not (equals and kind == "version"):
-        try:
-            return ostree.rev_parse(situation.context.paths.repo, name)
-        except ToolError:
-            pass
-    if not (equals and kind == "revision"):
-        for start in filter(None, (_tip(situation), situation.base.checksum)):
-            for commit in commits.ancestry(situation.context.paths.repo, start):
-                if commit.version == name:
-                    return commit.checksum
-    raise AptOstreeError(
-        f"there is no commit '{revision}' in the repo",
-        hint=f"see what there is: ostree log --repo={situation.context.paths.repo} {situation.origin.refspec}",
-        code="no-revision",
+        raise UsageError(
+            f"'{request.revision}' is not a revision", hint="use CHECKSUM, VERSION, revision=... or version=..."
+        )
+    repo = situation.context.paths.repo
+    starts = (remotes.read_ref(repo, situation.origin.refspec), situation.base.checksum)
+    ours = [commit for start in starts if start for commit in commits.ancestry(repo, start)]
+    ours += [d.commit for d in situation.system.deployments if d.osname == situation.stateroot]
+    with contextlib.suppress(LookupError):
+        checksum = base.local(repo, kind if equals else "", value if equals else request.revision, ours)
+        if commits.whole(repo, checksum):
+            return _checked(situation, Found(commit=commits.load(repo, checksum).commit, repo=repo), ours, request)
+    return base.on_branch(
+        finder,
+        base.source(situation.origin),
+        request.revision,
+        skip_branch_check=request.skip_branch_check,
     )
+
+
+def _checked(situation: Situation, found: Found, ours: list[Commit], request: Request) -> Found:
+    known = {commit.checksum for commit in ours}
+    if found.commit.layer is None and not request.skip_branch_check and found.commit.checksum not in known:
+        base.require_binding(found.commit, base.source(situation.origin))
+    return found

@@ -9,7 +9,7 @@ from apt_ostree import commits, health, host, lock, pkgdb, staged, sysroot
 from apt_ostree.errors import AptOstreeError
 from apt_ostree.live import record as live
 from apt_ostree.model import PackageChange, StatusReport
-from apt_ostree.ops import etc_diff
+from apt_ostree.ops import bases, etc_diff
 from apt_ostree.paths import Paths
 from apt_ostree.trees import Trees, object_path
 
@@ -23,6 +23,7 @@ def report(paths: Paths, *, booted_only: bool = False, disk: bool = False) -> St
     system = sysroot.load(paths)
     shown = tuple(d for d in system.deployments if d.booted) if booted_only else system.deployments
     alive = live.current(paths, system.booted)
+    automatic, problem = bases.automatic(system)
     return StatusReport(
         deployments=shown,
         transaction=lock.owner(paths.store),
@@ -35,7 +36,10 @@ def report(paths: Paths, *, booted_only: bool = False, disk: bool = False) -> St
         live_inprogress=alive.inprogress,
         live_changes=_live_changes(system, alive.replaced),
         health={d.id: health.read(paths, d.osname).of(d) for d in shown},
-        problems=system.problems,
+        update=bases.update(system),
+        automatic=automatic,
+        bases=bases.states(system, shown),
+        problems=(*system.problems, problem) if problem else system.problems,
     )
 
 

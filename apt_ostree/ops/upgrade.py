@@ -61,7 +61,7 @@ def _remember(context: Context, result: Result, update: Update | None) -> None:
     """For status. A check writes nothing into the sysroot; on the running system its finding is kept in /run."""
     paths = context.paths
     if not context.options.dry_run:
-        updates.write_update(paths.store.update, None if result.changed else update)
+        updates.write_update(paths.update, None if result.changed else update)
     if paths.is_running_root and (context.options.dry_run or result.changed):
         updates.write_update(paths.checked_update, None if result.changed else update)
 

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable
 from typing import Any, NotRequired, TypedDict
 
-from apt_ostree.model import Commit, Deployment, Health, Origin, Package, PackageChange
+from apt_ostree.model import Commit, Deployment, Health, Origin, Package, PackageChange, Signature
 
 PackageTuple = tuple[str, str, int, str, str, str]  # name_version_arch, name, epoch, version, revision, arch
 
@@ -46,6 +46,12 @@ DeploymentJson = TypedDict(
         "initramfs-args": NotRequired[list[str]],
         "initramfs-etc": NotRequired[list[str]],
         "finalization-locked": NotRequired[bool],
+        "pending-base-checksum": NotRequired[str],
+        "pending-base-version": NotRequired[str],
+        "pending-base-timestamp": NotRequired[int],
+        "gpg-enabled": NotRequired[bool],
+        "signatures": NotRequired[list["SignatureTuple"]],
+        "skipped-packages": NotRequired[list[str]],
         "health": NotRequired[dict[str, Any]],
         "live-replaced": NotRequired[str],
         "live-inprogress": NotRequired[str],
@@ -69,6 +75,17 @@ class ChangesJson(TypedDict):
     removed: list[ChangeJson]
     upgraded: list[ChangeJson]
     downgraded: list[ChangeJson]
+
+
+# valid, signature expired, key expired, revoked, missing, fingerprint, made, expires, algorithm, hash, name, email,
+# the key's two expiries: rpm-ostree's tuple. What ostree's text does not tell is false, 0 or empty.
+SignatureTuple = tuple[bool, bool, bool, bool, bool, str, int, int, str, str, str, str, int, int]
+
+
+def signature_json(one: Signature) -> SignatureTuple:
+    """A signature as rpm-ostree's tools read it."""
+    state = (one.valid, False, False, False, one.key_missing)
+    return (*state, one.key_id, one.made, 0, one.algorithm, "", one.name, one.email, 0, 0)
 
 
 def dumps(value: object) -> str:
@@ -170,6 +187,8 @@ def _add_origin(found: DeploymentJson, origin: Origin, deployment: Deployment) -
         found["requested-base-remote-replacements"] = [str(item) for item in origin.overrides_replace]
     if remote := _replacements(deployment, local=False):
         found["base-remote-replacements"] = {"archive": remote}  # rpm-ostree has the repository's name here
+    if origin.skipped:
+        found["skipped-packages"] = [str(request) for request in origin.skipped]
     if origin.initramfs_args:
         found["initramfs-args"] = list(origin.initramfs_args)
     if origin.initramfs_etc:

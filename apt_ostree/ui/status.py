@@ -9,6 +9,8 @@ from datetime import UTC, datetime
 from typing import TypedDict
 
 from apt_ostree.model import (
+    AutomaticUpdates,
+    BaseState,
     Deployment,
     DiffKind,
     Health,
@@ -18,6 +20,7 @@ from apt_ostree.model import (
     TransactionOwner,
     Unlocked,
 )
+from apt_ostree.ui import update
 from apt_ostree.ui.jsonshape import (
     DeploymentJson,
     active_requests,
@@ -25,6 +28,7 @@ from apt_ostree.ui.jsonshape import (
     health_json,
     inactive_overrides,
     inactive_requests,
+    signature_json,
 )
 from apt_ostree.ui.theme import PLAIN, Style, Theme, clean, size, wrap
 
@@ -48,8 +52,8 @@ def as_json(report: StatusReport) -> StatusJson:
     return {
         "deployments": [_deployment(deployment, report) for deployment in report.deployments],
         "transaction": [owner.command, owner.phase, str(owner.pid)] if owner else None,
-        "cached-update": None,
-        "update-driver": None,
+        "cached-update": update.as_json(report.update) if report.update else None,
+        "update-driver": _driver(report),
     }
 
 
@@ -61,9 +65,26 @@ def _deployment(deployment: Deployment, report: StatusReport) -> DeploymentJson:
     if deployment.booted and report.live_inprogress:
         found["live-inprogress"] = report.live_inprogress
     found["health"] = health_json(report.health.get(deployment.id, Health()))
+    base = report.bases.get(deployment.id, BaseState())
+    if base.pending:
+        found["pending-base-checksum"] = base.pending.checksum
+        found["pending-base-timestamp"] = base.pending.timestamp
+        if base.pending.version:
+            found["pending-base-version"] = base.pending.version
+    if base.gpg_enabled is not None:
+        found["gpg-enabled"] = base.gpg_enabled
+    if base.signatures:
+        found["signatures"] = [signature_json(signature) for signature in base.signatures]
     if deployment.id in report.disk:
         found["disk"] = report.disk[deployment.id]
     return found
+
+
+def _driver(report: StatusReport) -> dict[str, object] | None:
+    """Who updates this system by itself, as rpm-ostree names such agents."""
+    if report.automatic.policy == "none":
+        return None
+    return {"driver-name": "apt-ostree-automatic", "driver-sd-unit": "apt-ostree-automatic.timer"}
 
 
 def _is_next(deployment: Deployment) -> bool:
@@ -82,6 +103,7 @@ def _lines(report: StatusReport, verbose: bool, theme: Theme) -> Iterator[str]:
         yield theme.paint(f"Warning: the last staged deployment was not finalised: {why}", Style.RED)
     for problem in report.problems:
         yield theme.paint(f"Warning: {clean(problem)}", Style.RED)
+    yield from _automatic(report.automatic)
     if report.transaction:
         yield f"Transaction: {_owner(report.transaction)}"
     if not report.deployments:
@@ -96,6 +118,23 @@ def _lines(report: StatusReport, verbose: bool, theme: Theme) -> Iterator[str]:
         yield _heading(deployment, verbose, theme)
         for row in rows:
             yield from _shown(row, width, theme)
+    if report.update:
+        yield ""
+        yield from update.lines(report.update, theme)
+
+
+def _automatic(state: AutomaticUpdates) -> Iterator[str]:
+    if state.policy == "none":
+        return
+    if state.failing_since:
+        how = f"failing since {_moment(state.failing_since)}: {clean(state.failure)}"
+    else:
+        how = f"last run {_moment(state.last_run)}" if state.last_run else "not yet run"
+    yield f"AutomaticUpdates: {state.policy}; {how}"
+
+
+def _moment(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _owner(owner: TransactionOwner) -> str:
@@ -126,6 +165,7 @@ def _rows(deployment: Deployment, report: StatusReport, verbose: bool) -> list[R
     following = deployment is report.deployments[0] and not deployment.booted
     return [
         *_commit_rows(deployment, verbose),
+        *_base_rows(report.bases.get(deployment.id, BaseState())),
         *(_place_rows(deployment) if verbose else ()),
         *(_diff_rows(report.changes, verbose) if following else ()),
         *_package_rows(deployment, verbose),
@@ -156,6 +196,12 @@ def _commit_rows(deployment: Deployment, verbose: bool) -> Iterator[Row]:
         yield ("Commit", [deployment.checksum], None)
 
 
+def _base_rows(base: BaseState) -> Iterator[Row]:
+    for signature in base.signatures:
+        how = "valid signature by" if signature.valid else "signature cannot be checked, key"
+        yield ("GPGSignature", [f"{how} {signature.key_id}"], None if signature.valid else Style.RED)
+
+
 def _place_rows(deployment: Deployment) -> Iterator[Row]:
     yield ("StateRoot", [deployment.osname], None)
     yield ("Staged", ["yes" if deployment.staged else "no"], None)
@@ -183,6 +229,8 @@ def _package_rows(deployment: Deployment, verbose: bool) -> Iterator[Row]:
         yield ("LayeredPackages", active, None)
     if origin.requested_local:
         yield ("LocalPackages", [local.nevra for local in origin.requested_local], None)
+    if origin.skipped:
+        yield ("SkippedPackages", [str(request) for request in origin.skipped], Style.YELLOW)
     if verbose and (inactive := inactive_requests(deployment)):
         yield ("InactiveRequests", inactive, None)
     if verbose and (sleeping := inactive_overrides(deployment)):
