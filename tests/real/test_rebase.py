@@ -41,7 +41,7 @@ def test_b18_rebase_carries_layers(client: Sysroot, remote: Remote, repo: LocalR
     next_one = remote.release("14.0", branch=other, parent=remote.base.checksum)
     repo.publish(tool("foo"), tool("bar"))
     verb(client, "install", "-y", "foo")
-    kargs = client.entries()[0]["options"].split()[1:]
+    verb(client, "kargs", "--append", 'note="a b"')
     before = whole(client)
     told = verb(client, "rebase", f"{remote.branch}-nxt", check=1)["error"]
     assert told["code"] == "no-branch" and other in told["message"] and f"rebase origin:{other}" in told["hint"]
@@ -56,7 +56,7 @@ def test_b18_rebase_carries_layers(client: Sysroot, remote: Remote, repo: LocalR
     assert done["deployment"]["base-checksum"] == next_one
     assert done["deployment"]["origin"] == f"origin:{other}"
     assert says(client, "foo") == "1.0" and says(client, "bar") == "1.0"
-    assert client.entries()[0]["options"].split()[1:] == kargs
+    assert 'note="a b"' in done["deployment"]["kargs"] and "quiet" in done["deployment"]["kargs"]
     newer = remote.release("14.1", branch=other)
     assert verb(client, "upgrade", "-y")["deployment"]["base-checksum"] == newer
 
