@@ -106,7 +106,6 @@ uninstall: ## Take what `make install` installed away
 	rm -f $(DESTDIR)$(PREFIX)/share/bash-completion/completions/apt-ostree
 	rm -f $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_apt-ostree
 	rm -f $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/apt-ostree.fish
-	rm -f $(DESTDIR)$(PREFIX)/lib/systemd/system/apt-ostree-*
 	rm -rf $(DESTDIR)$(PREFIX)/share/doc/apt-ostree
 
 clean: ## Remove .venv and every generated file that is not committed
