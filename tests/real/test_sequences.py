@@ -203,7 +203,7 @@ class Walk:
 VERBS: tuple[Callable[[Walk], None], ...] = (
     *(Walk.install, Walk.install, Walk.install, Walk.uninstall, Walk.uninstall, Walk.deploy, Walk.deploy),
     *(Walk.rollback, Walk.rollback, Walk.remove, Walk.replace, Walk.restore, Walk.reset, Walk.kargs, Walk.kargs),
-    *(Walk.cleanup, Walk.edit_etc, Walk.edit_etc, Walk.dry_run, Walk.swap, Walk.killed),
+    *(Walk.pin, Walk.pin, Walk.cleanup, Walk.edit_etc, Walk.edit_etc, Walk.dry_run, Walk.swap, Walk.killed),
     *(Walk.install_file, Walk.install_unknown),
 )
 
