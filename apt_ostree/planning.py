@@ -51,6 +51,7 @@ class Options:
     refresh_age: float | None = None  # seconds lists are good enough; None: as the configuration has it
     script_timeout: float = 600.0
     disable_repos: tuple[str, ...] = ()
+    avoid_bad: bool = False  # refuse a commit that failed its checks when it was booted, not only warn
     command: str = "apt-ostree"
     confirm: Callable[[Plan], bool] = _always
 

@@ -100,11 +100,13 @@ def _pull(guard: Guard, plan: Plan) -> Pulled | None:
 
 
 def _warn_of_bad(guard: Guard, plan: Plan, checksum: str) -> Plan:
-    """Nobody goes back unawares to what failed its checks when it was booted."""
+    """Nobody goes back unawares to what failed its checks when it was booted, and a timer not at all."""
     failed = health.known_bad(guard.context.paths, plan.stateroot, checksum)
     if not failed:
         return plan
     warning = f"{checksum[:12]} was booted before and found bad: {failed} failed"
+    if guard.context.options.avoid_bad:
+        raise AptOstreeError(warning, hint="when it should be tried again: apt-ostree upgrade", code="known-bad")
     guard.context.reporter.event(Warned(message=warning))
     return replace(plan, warnings=(*plan.warnings, warning))
 

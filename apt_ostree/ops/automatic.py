@@ -27,6 +27,8 @@ def run(context: Context) -> Result:
     if policy is Policy.NONE:
         return _nothing(context, "Automatic updates are off: AutomaticUpdatePolicy=none.")
     before = updates.read_automatic(context.paths.automatic, policy)
+    # what was rolled back would only be rolled back again
+    context = replace(context, options=replace(context.options, avoid_bad=True))
     try:
         result = upgrade.run(context, upgrade.Request(check=policy is Policy.CHECK))
     except AptOstreeError as error:

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
-from apt_ostree import health, records
+from apt_ostree import health, records, transaction
+from apt_ostree.errors import AptOstreeError
 from apt_ostree.health import Book
-from apt_ostree.model import Commit, Deployment, Health, HealthState, Origin
+from apt_ostree.model import Commit, Deployment, Health, HealthState, Origin, Plan, TransactionKind
 from apt_ostree.paths import Paths
+from apt_ostree.planning import Context, Options
+from apt_ostree.report import NullReporter
 
 GOOD, BAD, UNTESTED = HealthState.GOOD, HealthState.BAD, HealthState.UNTESTED
 
@@ -69,3 +74,20 @@ def test_a_damaged_record_says_nothing(tmp_path: Path) -> None:
     path = health.file_of(Paths(tmp_path), "debian")
     records.write(path, {"deployments": None})
     assert health.read(Paths(tmp_path), "debian").of(A) == Health()
+
+
+def test_what_was_found_bad_is_warned_of_and_refused_to_a_timer(tmp_path: Path) -> None:
+    paths = Paths(tmp_path)
+    health.write(health.file_of(paths, "debian"), Book(entries={A.id: Health(state=BAD, failed=("10-x",))}), [A])
+    plan = Plan(
+        kind=TransactionKind.UPGRADE, command="x", stateroot="debian", origin=Origin(), base=A.commit, merge=None
+    )
+    for avoid in (False, True):
+        context = Context(paths=paths, reporter=NullReporter(), options=Options(avoid_bad=avoid))
+        guard: Any = SimpleNamespace(context=context)
+        assert transaction._warn_of_bad(guard, plan, B.checksum) == plan
+        if avoid:
+            with pytest.raises(AptOstreeError, match="10-x failed"):
+                transaction._warn_of_bad(guard, plan, A.checksum)
+        else:
+            assert "10-x failed" in transaction._warn_of_bad(guard, plan, A.checksum).warnings[0]
