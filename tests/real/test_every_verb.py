@@ -13,7 +13,7 @@ from tests.real.test_upkeep import fake_reboot
 from tests.real.test_verbs import held_to, tool, whole
 from tests.support.archive import LocalRepo
 from tests.support.nshost import NamespaceHost
-from tests.support.process import Done
+from tests.support.process import Done, run
 from tests.support.sysroots import changes
 
 pytestmark = pytest.mark.real
@@ -68,6 +68,7 @@ ROWS: dict[str, Row] = {
     "unpin": Row("booted"),
     "cancel": Row(),
     "upgrade": Row(codes=(0, 77)),
+    "rebase": Row("-y :ground/other"),
     "deploy": Row("{first}"),
     "rollback": Row(),
     "usroverlay": Row(),
@@ -108,6 +109,7 @@ def test_every_command_has_a_row_and_a_schema(capsys: pytest.CaptureFixture[str]
 def test_every_command_on_a_booted_machine(host: NamespaceHost, http_repo: LocalRepo) -> None:
     http_repo.publish(tool("foo", depends="bar"), tool("bar"), tool("python3-typer", "99"))
     first, env = host.booted_checksum(), fake_reboot(host)
+    run(["ostree", "refs", f"--repo={host.sysroot.repo}", "--create=ground/other", first])
     assert host.apt_ostree("--help-verbs").stdout.splitlines() == list(PAGES)
     for name, row in ROWS.items():
         if row.elsewhere:
