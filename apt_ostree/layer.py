@@ -19,11 +19,24 @@ from pathlib import Path
 from apt_ostree import commitmeta
 from apt_ostree.faults import point
 from apt_ostree.fetch import stored
-from apt_ostree.model import Commit, LayerMeta, Resolution
+from apt_ostree.model import Commit, LayerMeta, Origin, Resolution
 from apt_ostree.paths import Store
 from apt_ostree.report import OutputLine, Reporter, phase
-from apt_ostree.tools import coreutils, ostree
-from apt_ostree.tree import automatic, configure, fsops, overlay, pkglist, pyc, rules, sandbox, skeleton, users, vacate
+from apt_ostree.tools import bwrap, coreutils, ostree
+from apt_ostree.tree import (
+    automatic,
+    configure,
+    fsops,
+    kernel,
+    overlay,
+    pkglist,
+    pyc,
+    rules,
+    sandbox,
+    skeleton,
+    users,
+    vacate,
+)
 
 LAYOUT = 1  # raise it when the tree rules change: equal inputs then no longer mean an equal tree
 
@@ -42,9 +55,15 @@ class LayerJob:
     script_timeout: float | None = 600.0  # seconds
     command: str = ""
     metadata: Mapping[str, str] = field(default_factory=dict)
+    initramfs: tuple[str, ...] | None = None  # arguments of dracut; None: the base's initramfs stays
 
 
-def state_digest(base: str, resolution: Resolution) -> str:
+def initramfs_of(origin: Origin) -> tuple[str, ...] | None:
+    """What an origin asks of the initramfs: arguments of dracut, None to leave the base's."""
+    return origin.initramfs_args if origin.regenerate_initramfs else None
+
+
+def state_digest(base: str, resolution: Resolution, initramfs: tuple[str, ...] | None = None) -> str:
     """What `apt-ostree.state-digest` holds: equal digests mean equal trees, so nothing need be built again."""
     inputs = {
         "layout": LAYOUT,
@@ -53,6 +72,7 @@ def state_digest(base: str, resolution: Resolution) -> str:
         "removals": sorted(package.nevra for package in resolution.removals),
         "foreign": list(resolution.foreign),
         "steps": [[step.kind.value, [list(key) for key in step.keys]] for step in resolution.steps],
+        **({} if initramfs is None else {"initramfs": list(initramfs)}),
     }
     return hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()
 
@@ -72,6 +92,9 @@ def layer(job: LayerJob, reporter: Reporter) -> Commit:
         with phase(reporter, "fold", "Folding changes into the tree"):
             report = _fold(job, over.upper, tree)
             point("fold")
+        if job.initramfs is not None:
+            with phase(reporter, "initramfs", "Making the initramfs"):
+                _initramfs(tree, work / "initramfs", job.initramfs, reporter)
         with phase(reporter, "commit", "Writing the commit"):
             commit = _commit(job, tree, report)
             point("commit")
@@ -138,6 +161,22 @@ def _fold(job: LayerJob, upper: Path, tree: Path) -> rules.FinishReport:
     if job.resolution.removals or job.resolution.replacements:
         vacate.apply(tree, var, {package.name for package in job.resolution.removals})
     return rules.finish(rules.FinishJob(root=tree, var=var, compose=False))
+
+
+def _initramfs(tree: Path, folder: Path, arguments: tuple[str, ...], reporter: Reporter) -> None:
+    """By the finished tree's own dracut. It sees the tree read-only, whose files are the repo's, with its /etc."""
+    folder.mkdir(mode=0o755)
+    (tree / "etc").mkdir()
+    try:
+        prefix = bwrap.prefix(
+            tree,
+            read_only=True,
+            binds=(("ro", tree / "usr/etc", "/etc"), ("rw", folder, kernel.OUTPUT)),
+            env=sandbox.ENVIRONMENT,
+        )
+        kernel.remake_initramfs(tree, folder, prefix, arguments, lambda line: reporter.event(OutputLine(line=line)))
+    finally:
+        (tree / "etc").rmdir()
 
 
 def _commit(job: LayerJob, tree: Path, report: rules.FinishReport) -> Commit:

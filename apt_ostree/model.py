@@ -112,13 +112,17 @@ class Origin:
     @property
     def layered(self) -> bool:
         """True when a deployment of this origin needs a tree of its own."""
+        return self.packaged or self.regenerate_initramfs
+
+    @property
+    def packaged(self) -> bool:
+        """True when packages are asked for or overridden, so that apt has to be asked."""
         return bool(
             self.requested
             or self.requested_local
             or self.overrides_remove
             or self.overrides_replace
             or self.overrides_replace_local
-            or self.regenerate_initramfs
         )
 
 

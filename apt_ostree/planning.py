@@ -13,7 +13,7 @@ from pathlib import Path
 from apt_ostree import aptroot, config, origin, overrides, pkgdb, resolve, sysroot
 from apt_ostree.errors import AptOstreeError, NotOstreeError, ToolError
 from apt_ostree.faults import point
-from apt_ostree.layer import state_digest
+from apt_ostree.layer import initramfs_of, state_digest
 from apt_ostree.model import (
     Commit,
     Deployment,
@@ -200,6 +200,9 @@ def make_plan(context: Context, make_change: MakeChange, apt_directory: Path) ->
     change = _settled(situation, change)
     if not change.origin.layered:
         return Planned(plan=_as_is(situation, change), situation=situation)
+    if not change.origin.packaged:
+        native = _native(base_state(change.repo or context.paths.repo, change.base.checksum).status)
+        return Planned(plan=_layered(situation, change, Resolution()), situation=situation, native=native)
     with phase(context.reporter, "resolve", "Resolving dependencies"):
         root, resolution = resolve_change(situation, change, apt_directory)
         point("resolve")
@@ -255,9 +258,9 @@ def _same_settings(deployment: Deployment, change: Change) -> bool:
 
 def _layered(situation: Situation, change: Change, resolution: Resolution) -> Plan:
     change = replace(change, origin=overrides.pinned(change.origin, resolution))
-    if resolution.keeps_base:
+    if resolution.keeps_base and not change.origin.regenerate_initramfs:
         return replace(_as_is(situation, change), resolution=resolution)
-    digest = state_digest(change.base.checksum, resolution)
+    digest = state_digest(change.base.checksum, resolution, initramfs_of(change.origin))
     target = ""
     for deployment in situation.system.deployments:
         if deployment.commit.layer is not None and deployment.commit.layer.state_digest == digest:

@@ -12,12 +12,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from apt_ostree import fetch, health, history, host, lock, preflight, pull, staged, sysroot
+from apt_ostree import fetch, health, history, host, initrd, lock, preflight, pull, staged, sysroot
 from apt_ostree.deploy import Wanted, again, deploy_commit, hold_base, release_bases, stages, switch_default
 from apt_ostree.errors import AptOstreeError, InterruptedByUser, NotRootError, UsageError
 from apt_ostree.faults import point
 from apt_ostree.journal import RunLog
-from apt_ostree.layer import LayerJob, layer, remove_stale
+from apt_ostree.layer import LayerJob, initramfs_of, layer, remove_stale
 from apt_ostree.model import Plan, Pulled, Result
 from apt_ostree.paths import Paths, Store
 from apt_ostree.planning import (
@@ -140,6 +140,7 @@ def _build(guard: Guard, planned: Planned) -> str:
         identities=users.identities(planned.situation.first.path, planned.situation.merge.path),
         script_timeout=context.options.script_timeout or None,
         command=context.options.command,
+        initramfs=initramfs_of(plan.origin),
     )
     return layer(job, context.reporter).checksum
 
@@ -171,8 +172,21 @@ def _wanted(context: Context, planned: Planned, checksum: str) -> Wanted:
         origin=plan.origin,
         stateroot=plan.stateroot,
         kargs=plan.kargs,
+        overlays=_small_initrds(context, planned),
         locked=context.options.lock_finalization,
     )
+
+
+def _small_initrds(context: Context, planned: Planned) -> tuple[Path, ...]:
+    """The tracked files of /etc as they are now, for the boot before /etc is there; ostree copies the file to /boot."""
+    made = initrd.build(planned.situation.merge.path, planned.plan.origin.initramfs_etc)
+    for name in made.missing:
+        context.reporter.event(Warned(message=f"{name} is tracked for the initramfs and is not there"))
+    if not made.archive:
+        return ()
+    path = context.paths.store.work / "initramfs-etc.img"
+    path.write_bytes(made.archive)
+    return (path,)
 
 
 def _record(guard: Guard, planned: Planned) -> None:

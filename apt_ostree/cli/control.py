@@ -80,7 +80,7 @@ def register(app: typer.Typer) -> None:
         FinalizeOptions,
         examples="""
         apt-ostree install --lock-finalization nginx
-        apt-ostree finalize-deployment "$(apt-ostree status --json | jq -r '.deployments[0].checksum')"
+        apt-ostree finalize-deployment 3f2a9c0
         apt-ostree finalize-deployment --allow-missing-checksum
         """,
     )(finalize_deployment)

@@ -8,11 +8,17 @@ from apt_ostree import run
 
 
 def build(
-    prefix: Sequence[str], version: str, target: str, on_line: Callable[[str], None], *, compress: str = ""
+    prefix: Sequence[str],
+    version: str,
+    target: str,
+    on_line: Callable[[str], None],
+    *,
+    compress: str = "",
+    arguments: Sequence[str] = (),
 ) -> None:
     """`dracut` for a kernel of the tree: for any machine, reproducible, with ostree's module. Raises ToolError.
 
-    `compress` is the compressor's command line, empty for dracut's own choice.
+    `compress` is the compressor's command line, empty for dracut's own choice; `arguments` are handed on as they are.
     """
     argv = [
         *prefix,
@@ -23,6 +29,7 @@ def build(
         *("--add", "ostree"),
         *("--tmpdir", "/tmp"),  # noqa: S108  a path inside the sandbox
         *(["--compress", compress] if compress else []),
+        *arguments,
         *("--kver", version),
         target,
     ]

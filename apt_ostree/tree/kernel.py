@@ -12,6 +12,7 @@ from apt_ostree.tools import dracut
 from apt_ostree.tree import fsops
 
 MODULES = "usr/lib/modules"
+OUTPUT = "/run/apt-ostree/initramfs"  # a path inside the sandbox
 PREPARE_ROOT = "usr/lib/ostree/prepare-root.conf"
 _PREPARE_ROOT_TEXT = "# ostree-prepare-root(1): /sysroot is read-only in a booted system\n[sysroot]\nreadonly=true\n"
 _GRUB = "etc/default/grub"
@@ -80,6 +81,32 @@ def make_initramfs(root: Path, version: str, sandbox: Sequence[str], on_line: Ca
         raise AptOstreeError("dracut made no initramfs", code="initramfs")
     (root / rel).chmod(0o644)
     _check(dracut.contents(sandbox, f"/{rel}"))
+
+
+def remake_initramfs(
+    root: Path, folder: Path, sandbox: Sequence[str], arguments: Sequence[str], on_line: Callable[[str], None]
+) -> None:
+    """Let the tree's own dracut build another initramfs in `folder`, which the sandbox has as OUTPUT, and put it in.
+
+    `arguments` are the administrator's, for dracut(8). Raises AptOstreeError (codes `kernel`, `initramfs`), ToolError.
+    """
+    version = _one(root)
+    if not version:
+        raise AptOstreeError("the tree has no kernel to make an initramfs for", code="initramfs")
+    if not fsops.is_file(root / "usr/bin/dracut"):
+        raise AptOstreeError(
+            "the tree has no dracut to make an initramfs with",
+            hint="keep the base's: apt-ostree initramfs --disable",
+            code="initramfs",
+        )
+    made, rel = folder / "initramfs.img", f"{MODULES}/{version}/initramfs.img"
+    compress = _compressor(root, version)
+    dracut.build(sandbox, version, f"{OUTPUT}/{made.name}", on_line, compress=compress, arguments=arguments)
+    if not fsops.is_file(made):
+        raise AptOstreeError("dracut made no initramfs", code="initramfs")
+    made.chmod(0o644)
+    _check(dracut.contents(sandbox, f"{OUTPUT}/{made.name}"))
+    fsops.move(made, root, rel)
 
 
 def _compressor(root: Path, version: str) -> str:

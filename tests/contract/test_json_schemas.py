@@ -13,12 +13,12 @@ from jsonschema import Draft202012Validator, ValidationError
 
 from apt_ostree import commitmeta
 from apt_ostree.errors import AptOstreeError, BusyError
-from apt_ostree.model import KargsChange, LayerMeta, Package, PackageDiff, PackageList, Result, StatusReport
+from apt_ostree.model import KargsChange, LayerMeta, Origin, Package, PackageDiff, PackageList, Result, StatusReport
 from apt_ostree.ops import db as db_ops
 from apt_ostree.ops import doctor as doctor_ops
 from apt_ostree.ops import status as status_ops
 from apt_ostree.paths import Paths
-from apt_ostree.ui import db, doctor, errors, history, jsonshape, kargs, result, status
+from apt_ostree.ui import db, doctor, errors, history, initramfs, jsonshape, kargs, result, status
 from tests.support import samples, tiny
 from tests.support.tiny import Tiny
 
@@ -153,6 +153,7 @@ SAMPLES: dict[str, Any] = {
     "db-list": db.list_json([]),
     "doctor": doctor.as_json([]),
     "history": history.as_json([]),
+    "initramfs": initramfs.as_json(Origin()),
     "kargs": kargs.as_json("", ["quiet"]),
 }
 
