@@ -154,6 +154,7 @@ SAMPLES: dict[str, Any] = {
     "doctor": doctor.as_json([]),
     "history": history.as_json([]),
     "initramfs": initramfs.as_json(Origin()),
+    "initramfs-etc": initramfs.as_json(Origin(initramfs_etc=("/etc/crypttab",))),
     "kargs": kargs.as_json("", ["quiet"]),
 }
 

@@ -61,6 +61,8 @@ ROWS: dict[str, Row] = {
     "override reset": Row("-y python3-typer"),
     "override remove": Row("-y python3-typer"),
     "reset": Row("-y"),
+    "initramfs": Row(),  # --enable takes its time: tests/real/test_initramfs.py
+    "initramfs-etc": Row("--track /etc/issue", schema=RESULT),
     "kargs": Row("--append=ground=1 --lock-finalization", schema=RESULT),
     "finalize-deployment": Row("--allow-missing-checksum"),
     "restage": Row(),
