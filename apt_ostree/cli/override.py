@@ -9,13 +9,13 @@ import typer
 
 from apt_ostree.cli import dynamic
 from apt_ostree.cli.common import change, group, verb
-from apt_ostree.cli.options import Installing, Making, Recommends, Requests, Settings, Uninstalling
+from apt_ostree.cli.options import Installing, LockFinalization, Making, Recommends, Requests, Settings, Uninstalling
 
 WORDS = "NAME=VERSION or NAME/SUITE of the archive, or a .deb file"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Editing(Installing, Uninstalling, Requests, Recommends, Making):
+class Editing(Installing, Uninstalling, Requests, Recommends, LockFinalization, Making):
     """What every verb of overrides understands."""
 
 

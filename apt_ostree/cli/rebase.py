@@ -11,6 +11,7 @@ from apt_ostree.cli import dynamic
 from apt_ostree.cli.common import change, verb
 from apt_ostree.cli.options import (
     Installing,
+    LockFinalization,
     Making,
     Recommends,
     Requests,
@@ -21,7 +22,7 @@ from apt_ostree.cli.options import (
 
 
 @dataclass(frozen=True, kw_only=True)
-class RebaseOptions(Installing, Uninstalling, Requests, Recommends, Making):
+class RebaseOptions(Installing, Uninstalling, Requests, Recommends, LockFinalization, Making):
     target: Annotated[
         str,
         typer.Argument(

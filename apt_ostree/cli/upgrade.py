@@ -9,12 +9,12 @@ import typer
 
 from apt_ostree.cli import dynamic
 from apt_ostree.cli.common import change, verb
-from apt_ostree.cli.options import Installing, Making, Recommends, Requests, Settings, Uninstalling
+from apt_ostree.cli.options import Installing, LockFinalization, Making, Recommends, Requests, Settings, Uninstalling
 from apt_ostree.errors import UsageError
 
 
 @dataclass(frozen=True, kw_only=True)
-class UpgradeOptions(Installing, Uninstalling, Requests, Recommends, Making):
+class UpgradeOptions(Installing, Uninstalling, Requests, Recommends, LockFinalization, Making):
     check: Annotated[
         bool, typer.Option("--check", help="Say whether there is an upgrade; exit with 77 when there is none.")
     ] = False
