@@ -42,7 +42,7 @@ def run(context: Context, request: Request) -> Result:
         with guard.interrupts.shielded():
             _unlock(context.paths, staged)
             records.follow(context.paths, sysroot.load(context.paths).deployments[0])
-        return _result(context, staged, f"Rebooting into {staged.id}.", done=True)
+        return _result(context, staged, f"{staged.id} may be switched to now; rebooting into it.", done=True)
 
 
 def _staged(paths: Paths, request: Request) -> Deployment:
