@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from apt_ostree import commits, host, pkgdb, sysroot, transaction
+from apt_ostree import commits, guarding, host, pkgdb, sysroot
 from apt_ostree.deploy import stages
 from apt_ostree.errors import AptOstreeError, ToolError, ToolMissingError, UsageError
 from apt_ostree.faults import point
@@ -71,7 +71,7 @@ def execute(context: Context, request: Request) -> Result:
         _refuse_replacement(step)
     if context.options.dry_run:
         return _result(context, step, changed=False, message="Dry run: nothing was changed.")
-    transaction.require_root(context.options.command)
+    guarding.require_root(context.options.command)
     return _apply(context, step)
 
 
@@ -134,7 +134,7 @@ def _refuse_replacement(step: Step) -> None:
 
 def _apply(context: Context, step: Step) -> Result:
     paths, store = context.paths, context.paths.store
-    with Outside() as outside, transaction.guarded(context, store, paths.log) as guard:
+    with Outside() as outside, guarding.guarded(context, store, paths.log) as guard:
         reporter = guard.context.reporter
         with guard.interrupts.shielded():
             live = replace(step.live, deployment=step.booted.id, boot_id=paths.boot_id, inprogress=step.target)
@@ -237,9 +237,9 @@ def _reset(context: Context, booted: Deployment, live: Live) -> Result:
     if context.options.dry_run:
         message = f"Would go back to {booted.checksum[:12]}."
         return Result(command=context.options.command, changed=False, would_change=True, message=message)
-    transaction.require_root(context.options.command)
+    guarding.require_root(context.options.command)
     paths = context.paths
-    with Outside() as outside, transaction.guarded(context, paths.store, paths.log) as guard:
+    with Outside() as outside, guarding.guarded(context, paths.store, paths.log) as guard:
         with guard.interrupts.shielded(), phase(guard.context.reporter, "switch", "Switching /usr back"):
             record.write(paths, replace(live, inprogress=live.inprogress or live.replaced))
             outside.run(lambda: _switch_back(booted.path / "usr"))

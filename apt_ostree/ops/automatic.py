@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 
-from apt_ostree import transaction, updates
+from apt_ostree import guarding, updates
 from apt_ostree.config import Policy
 from apt_ostree.errors import AptOstreeError
 from apt_ostree.model import AutomaticUpdates, Result
@@ -22,7 +22,7 @@ def run(context: Context) -> Result:
 
     Raises what an upgrade raises, but for failures of the network: those are written down for status.
     """
-    transaction.require_root(context.options.command)
+    guarding.require_root(context.options.command)
     policy = situate(context).config.policy
     if policy is Policy.NONE:
         return _nothing(context, "Automatic updates are off: AutomaticUpdatePolicy=none.")

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from apt_ostree import config, health, host, run, sysroot, transaction
+from apt_ostree import config, guarding, health, host, run, sysroot, transaction
 from apt_ostree.deploy import stages
 from apt_ostree.errors import AptOstreeError, ToolError, ToolMissingError, UsageError
 from apt_ostree.health import Book
@@ -41,7 +41,7 @@ def execute(context: Context, request: Request) -> BootCheck:
     book = health.read(paths, booted.osname)
     if context.options.dry_run:
         return _named(book.of(booted), booted, paths.sysroot)
-    transaction.require_root(context.options.command)
+    guarding.require_root(context.options.command)
     before = book.of(booted)
     new = before.state is HealthState.UNTESTED
     entry = replace(before, tries=before.tries + 1 if new else 0)

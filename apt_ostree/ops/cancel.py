@@ -8,7 +8,7 @@ import signal
 import time
 from dataclasses import dataclass
 
-from apt_ostree import host, lock, sysroot, transaction
+from apt_ostree import guarding, host, lock, sysroot
 from apt_ostree.errors import AptOstreeError
 from apt_ostree.model import Result, TransactionOwner
 from apt_ostree.paths import Paths
@@ -29,7 +29,7 @@ def run(context: Context, request: Request) -> Result:
     """
     del request
     host.require_ostree(context.paths)
-    transaction.require_root(context.options.command)
+    guarding.require_root(context.options.command)
     owner, before = lock.owner(context.paths.store), _deployments(context.paths)
     if owner is None:
         return _result(context, "No transaction is running.", changed=False)

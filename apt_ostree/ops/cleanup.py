@@ -6,7 +6,7 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from apt_ostree import host, preflight, staged, sysroot, transaction
+from apt_ostree import guarding, host, preflight, staged, sysroot
 from apt_ostree.deploy import release_bases
 from apt_ostree.errors import UsageError
 from apt_ostree.model import Deployment, Result
@@ -36,7 +36,7 @@ def run(context: Context, request: Request) -> Result:
     if context.options.dry_run:
         return _would(context, request)
     before, stale = _used(context.paths), _stale(context.paths.store)
-    with transaction.guarded(context, context.paths.store, None) as guard:
+    with guarding.guarded(context, context.paths.store, None) as guard:
         commits = _commits(context.paths.repo)
         with phase(guard.context.reporter, "cleanup", "Cleaning up"):
             dropped = _drop_deployments(context, request)

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from apt_ostree import aptroot, commits, fetch, pkgdb, preflight, requests, resolve, transaction
+from apt_ostree import aptroot, commits, fetch, guarding, pkgdb, preflight, requests, resolve, transaction
 from apt_ostree.errors import AptOstreeError, ResolveError, ToolError
 from apt_ostree.layer import LayerJob, layer, state_digest
 from apt_ostree.model import Commit, Resolution, Result
@@ -37,7 +37,7 @@ def run(context: Context, request: Request) -> Result:
     names, local = install.parse(request.packages)
     wanted = resolve.Wanted(requested=names, local=local, recommends=context.options.recommends is not False)
     store = Store(request.repo)
-    with transaction.guarded(context, store, None) as guard, _sources(store, base.checksum) as source:
+    with guarding.guarded(context, store, None) as guard, _sources(store, base.checksum) as source:
         inner = guard.context
         with phase(inner.reporter, "resolve", "Resolving dependencies"):
             root, resolution = resolve_on_base(

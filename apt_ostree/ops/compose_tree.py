@@ -6,7 +6,7 @@ import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
-from apt_ostree import compose, pkgdb, preflight, transaction, treefile
+from apt_ostree import compose, guarding, pkgdb, preflight, treefile
 from apt_ostree.model import Result
 from apt_ostree.paths import Store
 from apt_ostree.planning import Context
@@ -40,7 +40,7 @@ def run(context: Context, request: Request) -> Result:
             message=f"Dry run: {planned.treefile.ref} would be made by\n{shlex.join(planned.argv)}",
         )
     store = Store(planned.repo)
-    with transaction.guarded(context, store, None) as guard:
+    with guarding.guarded(context, store, None) as guard:
         preflight.check_space(store.repo, download=0, installed=_ROOM)
         guard.held.phase("compose")
         composed = compose.compose_tree(planned, guard.context.reporter)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from apt_ostree import host, sysroot, transaction
+from apt_ostree import guarding, host, sysroot
 from apt_ostree import staged as records
 from apt_ostree.errors import AptOstreeError, UsageError
 from apt_ostree.model import Deployment, Result
@@ -37,7 +37,7 @@ def run(context: Context, request: Request) -> Result:
     if context.options.dry_run:
         staged = _staged(context.paths, request)
         return _result(context, staged, f"Would switch to {staged.id} and reboot.", done=False)
-    with transaction.guarded(context, context.paths.store, None) as guard:
+    with guarding.guarded(context, context.paths.store, None) as guard:
         staged = _staged(context.paths, request)
         with guard.interrupts.shielded():
             _unlock(context.paths, staged)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from apt_ostree import host, sysroot, transaction
+from apt_ostree import guarding, host, sysroot, transaction
 from apt_ostree import kargs as rules
 from apt_ostree.errors import AptOstreeError, UsageError
 from apt_ostree.model import Deployment, KargsChange, Result, TransactionKind
@@ -101,6 +101,6 @@ def _by_hand(context: Context, request: Request) -> tuple[tuple[str, ...], tuple
     if request.edits:
         raise UsageError("--editor stands alone: the other changes can be made in it", hint="apt-ostree kargs --editor")
     if not context.options.dry_run:
-        transaction.require_root(context.options.command)
+        guarding.require_root(context.options.command)
     start = show(context.paths, context.options.stateroot, request.source).kargs
     return start, rules.from_text(editor.edit(rules.to_text(start), "kernel-arguments"))

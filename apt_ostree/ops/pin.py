@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from apt_ostree import host, sysroot, transaction
+from apt_ostree import guarding, host, sysroot
 from apt_ostree.errors import AptOstreeError, UsageError
 from apt_ostree.model import Deployment, Result
 from apt_ostree.planning import Context
@@ -27,7 +27,7 @@ def run(context: Context, request: Request) -> Result:
     if context.options.dry_run:
         found = _wanted(sysroot.load(context.paths), request)
         return _result(context, request, found, done=False)
-    with transaction.guarded(context, context.paths.store, None):
+    with guarding.guarded(context, context.paths.store, None):
         found = _wanted(sysroot.load(context.paths), request)
         for deployment in found:
             ostree.admin_pin(context.paths.sysroot, deployment.index, unpin=not request.pin)

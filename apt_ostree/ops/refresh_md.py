@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from apt_ostree import aptroot, host, transaction
+from apt_ostree import aptroot, guarding, host, transaction
 from apt_ostree.model import Result
 from apt_ostree.planning import Context, base_state, situate
 from apt_ostree.report import OutputLine, phase
@@ -20,7 +20,7 @@ class Request:
 def run(context: Context, request: Request) -> Result:
     """Refresh the package lists. Raises VerificationError, AptOstreeError."""
     host.require_ostree(context.paths)
-    with transaction.guarded(context, context.paths.store, None) as guard:
+    with guarding.guarded(context, context.paths.store, None) as guard:
         situation = situate(guard.context)
         state = base_state(context.paths.repo, situation.base.checksum)
         source = aptroot.SourceTree(etc_apt=situation.merge.path / "etc/apt", root=situation.merge.path)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from apt_ostree import commits, config, host, staged, sysroot, transaction
+from apt_ostree import commits, config, guarding, host, staged, sysroot
 from apt_ostree import origin as origins
 from apt_ostree.deploy import Wanted, deploy_commit, stages
 from apt_ostree.errors import AptOstreeError, UsageError
@@ -33,7 +33,7 @@ def run(context: Context, request: Request) -> Result:
         why = _why_not(context, system, record)
         message = why or f"{record.id if record else ''} would be staged again."
         return Result(command=context.options.command, changed=False, would_change=not why, message=message)
-    with transaction.guarded(context, paths.store, paths.log) as guard:
+    with guarding.guarded(context, paths.store, paths.log) as guard:
         apply_live.sweep(paths, system)
         failure = staged.keep_failure(paths)
         why = _why_not(context, system, record)

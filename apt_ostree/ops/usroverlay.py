@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from apt_ostree import host, lock, sysroot, transaction
+from apt_ostree import guarding, host, lock, sysroot
 from apt_ostree.errors import AptOstreeError, BusyError, NotOstreeError, ToolError, UsageError
 from apt_ostree.model import Result, Unlocked
 from apt_ostree.planning import Context
@@ -50,7 +50,7 @@ def run(context: Context, request: Request) -> Result:
 
 def _unlock(context: Context, state: Unlocked) -> None:
     """Without the lock's mount namespace: the overlay is to be seen by everybody. So the lock is only looked at."""
-    transaction.require_root(context.options.command)
+    guarding.require_root(context.options.command)
     if owner := lock.owner(context.paths.store):
         raise BusyError(
             f"a transaction runs: '{owner.command}' (pid {owner.pid})", hint="wait for it, or: apt-ostree cancel"

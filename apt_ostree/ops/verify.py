@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
-from apt_ostree import host, integrity, lock, remotes, sysroot, transaction
+from apt_ostree import guarding, host, integrity, lock, remotes, sysroot
 from apt_ostree.errors import BusyError
 from apt_ostree.findings import Check
 from apt_ostree.model import Deployment, Unlocked
@@ -23,7 +23,7 @@ _OBJECT = re.compile(r"\b[0-9a-f]{64}\b")
 def run(context: Context, *, fast: bool = False) -> tuple[Check, ...]:
     """All checks; `fast` leaves out what reads every file. Raises NotOstreeError, NotRootError, BusyError."""
     paths = context.paths
-    transaction.require_root(context.options.command)
+    guarding.require_root(context.options.command)
     host.require_ostree(paths)
     if (owner := lock.owner(paths.store)) is not None:
         raise BusyError(

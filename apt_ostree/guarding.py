@@ -1,0 +1,98 @@
+"""What every run that changes something has around it: root, the lock, signals, a private mount namespace, a log."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from apt_ostree import lock
+from apt_ostree.errors import AptOstreeError, NotRootError
+from apt_ostree.faults import point
+from apt_ostree.journal import RunLog
+from apt_ostree.layer import remove_stale
+from apt_ostree.paths import Paths, Store
+from apt_ostree.planning import Context
+from apt_ostree.report import Durations, Reporter, TeeReporter
+from apt_ostree.signals import Interrupts
+from apt_ostree.tools import mount
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Guard:
+    """What a run has while it holds the lock."""
+
+    context: Context  # its reporter also writes the log and keeps the times
+    held: lock.Held
+    durations: Durations
+    interrupts: Interrupts
+
+
+def require_root(command: str) -> None:
+    """Raise NotRootError unless we are root."""
+    if os.geteuid() != 0:
+        raise NotRootError(f"'{command}' must be run as root", hint=f"sudo {command}")
+
+
+@contextmanager
+def guarded(context: Context, store: Store, log_directory: Path | None) -> Iterator[Guard]:
+    """Root, signals, a mount namespace that dies with us, the lock, a clean work dir and the log of the run."""
+    require_root(context.options.command)
+    durations, interrupts = Durations(), Interrupts()
+    os.umask(0o022)  # scripts inherit it: a tree must not depend on who makes it
+    with interrupts.installed():
+        mount.enter_private_namespace()
+        _make_writable(context.paths)
+        with lock.hold(store, context.options.command, context.options.wait) as held:
+            point("lock")
+            remove_stale(store)
+            store.work.mkdir(mode=0o700, parents=True, exist_ok=True)
+            with _swept(store, interrupts), _logged(context, log_directory, durations) as reporter:
+                yield Guard(
+                    context=replace(context, reporter=reporter),
+                    held=held,
+                    durations=durations,
+                    interrupts=interrupts,
+                )
+
+
+@contextmanager
+def _swept(store: Store, interrupts: Interrupts) -> Iterator[None]:
+    """No work dir stays, not even when a signal came while one was being removed."""
+    try:
+        yield
+    except RecursionError as error:
+        raise AptOstreeError(
+            "the tree has directories in directories a thousand deep",
+            hint="leave the package that makes them out",
+            code="refused-path",
+        ) from error
+    finally:
+        with interrupts.shielded():
+            remove_stale(store)
+
+
+@contextmanager
+def _logged(context: Context, directory: Path | None, durations: Durations) -> Iterator[Reporter]:
+    if directory is None:
+        yield TeeReporter(context.reporter, durations)
+        return
+    log = RunLog(directory, context.options.command)
+    try:
+        yield TeeReporter(context.reporter, durations, log)
+    except AptOstreeError as error:
+        log.close("\n".join((f"failed: {error.message}", *error.details)))
+        raise
+    except BaseException as error:
+        log.close(f"failed: {error!r}")
+        raise
+    log.close("done")
+
+
+def _make_writable(paths: Paths) -> None:
+    """On a booted system /sysroot is read-only; for us, and only for us, it is not (ostree-prepare-root(1))."""
+    physical = Path("/sysroot")
+    if paths.is_running_root and physical.is_dir() and not os.access(physical, os.W_OK):
+        mount.remount_writable(physical)
