@@ -17,6 +17,7 @@ from apt_ostree.model import Commit
 
 TYPE = "(a{sv}aya(say)sstayay)"
 CHECKSUM = re.compile(r"[0-9a-f]{64}")
+MAX_TIME = 253402300799  # the last second datetime(3) can tell
 
 
 class CommitError(AptOstreeError):
@@ -46,7 +47,8 @@ def load(repo: Path, checksum: str) -> Loaded:
     version = metadata.get("version", "")
     commit = Commit(
         checksum=checksum,
-        timestamp=int.from_bytes(timestamp.to_bytes(8, "little"), "big"),  # ostree stores it big-endian
+        # ostree stores it big-endian; a date of the year 10000 is none
+        timestamp=min(int.from_bytes(timestamp.to_bytes(8, "little"), "big"), MAX_TIME),
         version=version if isinstance(version, str) else "",
         parent=parent.hex(),
         subject=subject,

@@ -139,7 +139,7 @@ def hold(store: Store, command: str, wait: float | None = None) -> Iterator[Held
 def _open(path: Path) -> int:
     try:
         path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
     except OSError as error:
         hint = "sudo apt-ostree ..." if error.errno == errno.EACCES else ""
         raise AptOstreeError(f"cannot open the lock {path}: {error.strerror}", hint=hint) from error

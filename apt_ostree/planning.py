@@ -51,6 +51,7 @@ class Options:
     refresh_age: float | None = None  # seconds lists are good enough; None: as the configuration has it
     script_timeout: float = 600.0
     disable_repos: tuple[str, ...] = ()
+    lenient: bool = False  # a configuration that makes no sense does not stop it: what runs at boot
     avoid_bad: bool = False  # refuse a commit that failed its checks when it was booted, not only warn
     command: str = "apt-ostree"
     confirm: Callable[[Plan], bool] = _always
@@ -145,9 +146,8 @@ def situate(context: Context) -> Situation:
         )
     booted = system.booted
     merge = booted if booted is not None and booted.osname == name else first
-    return Situation(
-        context=context, system=system, stateroot=name, first=first, merge=merge, config=config.load(merge.path)
-    )
+    load = config.load_leniently if context.options.lenient else config.load
+    return Situation(context=context, system=system, stateroot=name, first=first, merge=merge, config=load(merge.path))
 
 
 def base_state(repo: Path, checksum: str) -> aptroot.BaseState:

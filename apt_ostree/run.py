@@ -205,24 +205,27 @@ def stream(
     except sh.CommandNotFound as error:
         raise missing(words[0]) from error
     with launching(), Path(os.devnull).open("rb") as nothing:
-        running = command(
-            *words[1:],
-            _bg=True,
-            _bg_exc=False,
-            _out=receive,
-            _err_to_out=True,
-            _in=nothing,
-            _env=environment(env),
-            _new_group=True,
-            _new_session=False,
-            _tty_in=False,
-            _tty_out=False,
-            _decode_errors="replace",
-            _truncate_exc=False,
-            _return_cmd=True,
-            _no_out=True,
-            _cwd=str(cwd or "/"),
-        )
+        try:
+            running = command(
+                *words[1:],
+                _bg=True,
+                _bg_exc=False,
+                _out=receive,
+                _err_to_out=True,
+                _in=nothing,
+                _env=environment(env),
+                _new_group=True,
+                _new_session=False,
+                _tty_in=False,
+                _tty_out=False,
+                _decode_errors="replace",
+                _truncate_exc=False,
+                _return_cmd=True,
+                _no_out=True,
+                _cwd=str(cwd or "/"),
+            )
+        except sh.ForkException as error:  # execve(2) failed: no interpreter, or no program at all
+            raise failed(words, 126, ["it cannot be executed"]) from error
         process = _Running(running, _pidfd(running.pid))
     try:
         _wait(process, words, tail, timeout)

@@ -136,6 +136,7 @@ def _apply(context: Context, step: Step) -> Result:
     paths, store = context.paths, context.paths.store
     with Outside() as outside, guarding.guarded(context, store, paths.log) as guard:
         reporter = guard.context.reporter
+        _require_same(paths, step.booted, step.live)
         with guard.interrupts.shielded():
             live = replace(step.live, deployment=step.booted.id, boot_id=paths.boot_id, inprogress=step.target)
             record.write(paths, live)
@@ -164,6 +165,13 @@ def _apply(context: Context, step: Step) -> Result:
             restart=stale,
             warnings=warnings,
         )
+
+
+def _require_same(paths: Paths, booted: Deployment, live: Live) -> None:
+    """What was planned is for what was live then; while we waited for the lock another run may have changed it."""
+    now = sysroot.load(paths).booted
+    if record.current(paths, booted) != live or now is None or now.unlocked is not Unlocked.NONE:
+        raise AptOstreeError("what is live changed meanwhile", hint="repeat the command", code="live-changed")
 
 
 def _result(context: Context, step: Step, *, changed: bool, message: str) -> Result:
@@ -240,6 +248,7 @@ def _reset(context: Context, booted: Deployment, live: Live) -> Result:
     guarding.require_root(context.options.command)
     paths = context.paths
     with Outside() as outside, guarding.guarded(context, paths.store, paths.log) as guard:
+        _require_same(paths, booted, live)
         with guard.interrupts.shielded(), phase(guard.context.reporter, "switch", "Switching /usr back"):
             record.write(paths, replace(live, inprogress=live.inprogress or live.replaced))
             outside.run(lambda: _switch_back(booted.path / "usr"))

@@ -37,7 +37,7 @@ def run(context: Context) -> Result:
             raise
         return _nothing(context, f"Not now: {error.message}")
     _note(context, before, None)
-    if policy is Policy.CHECK:
+    if policy is Policy.CHECK and not context.options.dry_run:
         updates.write_update(context.paths.update, result.update)
     if policy is Policy.APPLY and result.changed and context.paths.is_running_root:
         reboot.run(context.paths)
@@ -45,6 +45,8 @@ def run(context: Context) -> Result:
 
 
 def _note(context: Context, before: AutomaticUpdates, error: AptOstreeError | None) -> None:
+    if context.options.dry_run:
+        return
     now = time.time()
     state = AutomaticUpdates(last_run=now)
     if error is not None:

@@ -15,7 +15,7 @@ from apt_ostree.errors import AptOstreeError, ToolError, ToolMissingError, Usage
 from apt_ostree.health import Book
 from apt_ostree.journal import RunLog
 from apt_ostree.model import BootCheck, CheckResult, Deployment, Health, HealthState, TransactionKind
-from apt_ostree.planning import Change, Context
+from apt_ostree.planning import Change, Context, Situation
 from apt_ostree.report import OutputLine, Reporter, TeeReporter, Warned, phase
 
 FOLDERS = ("usr/lib/apt-ostree/health.d", "etc/apt-ostree/health.d")  # a name in the second stands for the first's
@@ -46,10 +46,11 @@ def execute(context: Context, request: Request) -> BootCheck:
     new = before.state is HealthState.UNTESTED
     entry = replace(before, tries=before.tries + 1 if new else 0)
     book = _put(context, system, booted, book, entry)
-    checks = _run_all(context, booted, request.timeout)
+    hopeless = new and entry.tries > health.MAX_TRIES  # they may take the machine down: not once more
+    checks = () if hopeless else _run_all(context, booted, request.timeout)
     failed = tuple(check.name for check in checks if check.required and not check.passed)
-    if new and entry.tries > health.MAX_TRIES:
-        failed = (*failed, f"the checks came to no end {health.MAX_TRIES} times")
+    if hopeless:
+        failed = (f"the checks came to no end {health.MAX_TRIES} times",)
     state = HealthState.BAD if failed else HealthState.GOOD
     book = _put(context, system, booted, book, Health(state=state, failed=failed, when=int(time.time())))
     found = BootCheck(deployment=booted, health=book.of(booted), checks=checks)
@@ -132,6 +133,15 @@ def _run_one(reporter: Reporter, path: Path, required: bool, booted: Deployment,
     )
 
 
+def _change(situation: Situation, wanted: str) -> Change:
+    """The target as it is now: its index is another when something was staged while the checks ran."""
+    target = next((deployment for deployment in situation.system.deployments if deployment.id == wanted), None)
+    if target is None:
+        raise AptOstreeError(f"{wanted} is no longer deployed", hint="apt-ostree status", code="no-rollback")
+    base = target.base_commit or target.commit
+    return Change(kind=TransactionKind.ROLLBACK, origin=target.origin, base=base, target=target)
+
+
 def _roll_back(
     context: Context, system: sysroot.Sysroot, booted: Deployment, book: Book, found: BootCheck
 ) -> BootCheck:
@@ -143,15 +153,17 @@ def _roll_back(
         again = "; it is where the last rollback went" if book.rolled_back_to == booted.id else ""
         return replace(found, message=f"Not rolled back: there is no other deployment to go to{again}.")
     _write(context, system, replace(book, rolled_back_from=booted.id, rolled_back_to=target.id))
-    base = target.base_commit or target.commit
+    wanted = target.id
+    context = replace(context, options=replace(context.options, lenient=True))
     try:
-        transaction.execute(
-            context,
-            lambda situation: Change(kind=TransactionKind.ROLLBACK, origin=target.origin, base=base, target=target),
-        )
+        done = transaction.execute(context, lambda situation: _change(situation, wanted))
     except AptOstreeError:
         _write(context, system, book)
         raise
+    if done.deployment is not None and done.deployment.id != wanted:  # old ostree cannot reorder, it made a new one
+        target = done.deployment
+        book = replace(book, rolled_back_from=booted.id, rolled_back_to=target.id)
+        _write(context, sysroot.load(context.paths), book)
     return replace(
         found,
         rolled_back_to=target,

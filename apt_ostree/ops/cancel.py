@@ -15,6 +15,7 @@ from apt_ostree.paths import Paths
 from apt_ostree.planning import Context
 
 PATIENCE = 30.0  # seconds; scripts are killed after two, but the switch itself is never torn apart
+SWITCHING = ("deploy", "cleanup")  # phases of a transaction in which signals wait (transaction.py)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +31,7 @@ def run(context: Context, request: Request) -> Result:
     del request
     host.require_ostree(context.paths)
     guarding.require_root(context.options.command)
-    owner, before = lock.owner(context.paths.store), _deployments(context.paths)
+    before, owner = _deployments(context.paths), lock.owner(context.paths.store)
     if owner is None:
         return _result(context, "No transaction is running.", changed=False)
     if context.options.dry_run:
@@ -56,7 +57,8 @@ def _check(paths: Paths, owner: TransactionOwner, before: list[str], *, ended: b
         raise AptOstreeError(
             f"{_name(owner)} was told to end and goes on after {PATIENCE:.0f} s", hint="apt-ostree status"
         )
-    if _deployments(paths) != before:
+    # the staged deployment is there long before `ostree admin deploy` ends: what we saw first may be the change itself
+    if owner.phase in SWITCHING or _deployments(paths) != before:
         raise AptOstreeError(
             f"too late: {_name(owner)} had made its change",
             hint="apt-ostree cleanup --pending, or: apt-ostree rollback",

@@ -11,7 +11,7 @@ from apt_ostree.errors import AptOstreeError, UsageError
 from apt_ostree.model import Result
 from apt_ostree.ops import apply_live
 from apt_ostree.planning import Context
-from apt_ostree.report import phase
+from apt_ostree.report import Warned, phase
 from apt_ostree.staged import Staged
 
 
@@ -34,7 +34,11 @@ def run(context: Context, request: Request) -> Result:
         message = why or f"{record.id if record else ''} would be staged again."
         return Result(command=context.options.command, changed=False, would_change=not why, message=message)
     with guarding.guarded(context, paths.store, paths.log) as guard:
-        apply_live.sweep(paths, system)
+        system, record = sysroot.load(paths), staged.read(paths)  # another run may have staged while we waited
+        try:
+            apply_live.sweep(paths, system)
+        except (OSError, AptOstreeError) as error:  # what is left in /etc must not keep the deployment from coming back
+            guard.context.reporter.event(Warned(message=f"what was live could not be taken back: {error}"))
         failure = staged.keep_failure(paths)
         why = _why_not(context, system, record)
         if record is None or why:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from apt_ostree import guarding, host, lock, sysroot
 from apt_ostree.errors import AptOstreeError, BusyError, NotOstreeError, ToolError, UsageError
+from apt_ostree.live import record
 from apt_ostree.model import Result, Unlocked
 from apt_ostree.planning import Context
 from apt_ostree.tools import ostree
@@ -41,6 +42,13 @@ def run(context: Context, request: Request) -> Result:
     if booted.unlocked is not Unlocked.NONE:
         raise AptOstreeError(
             f"/usr is unlocked already, as {booted.unlocked}", hint="reboot first", code="unlocked-already"
+        )
+    live = record.current(context.paths, booted)
+    if live.replaced or live.inprogress:
+        raise AptOstreeError(
+            "another commit is live, and the overlay would be one of the booted commit's /usr",
+            hint="reboot into it, or: apt-ostree apply-live --reset",
+            code="live",
         )
     if context.options.dry_run:
         return _result(context, f"Would unlock /usr ({request.state}).", changed=False, would_change=True)

@@ -95,7 +95,7 @@ def unverified(text: str) -> Iterator[str]:
 
 def _stored(paths: Paths, system: sysroot.Sysroot) -> Check:
     """Local packages that deployments ask for are nowhere else: without them nothing can be layered anew."""
-    wanted = {local.sha256: local.nevra for d in system.deployments for local in d.origin.requested_local}
+    wanted = {local.sha256: local.nevra for d in system.deployments for local in d.origin.local_debs}
     problems = tuple(_damaged(paths, wanted))
     state = "failed" if problems else "ok" if wanted else "skipped"
     return Check(name="local packages", state=state, detail=f"{len(wanted)} are kept", problems=problems)

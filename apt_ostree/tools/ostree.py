@@ -60,24 +60,31 @@ def pull(repo: Path, remote: str, what: str, options: Sequence[str], on_line: Ca
 
     What it writes when it is done goes to `on_line`, at the end the numbers of objects and bytes.
     """
-    run.stream(_repo(repo, "pull", *options, remote, what), on_line, env=run.proxies())
+    run.stream(_repo(repo, "pull", *options, "--", remote, what), on_line, env=run.proxies())
 
 
 def pull_local(repo: Path, source: Path, what: str, on_line: Callable[[str], None]) -> None:
     """`ostree pull-local --untrusted`: from a repo on this machine, every object checked. Raises ToolError."""
-    run.stream(_repo(repo, "pull-local", "--untrusted", source, what), on_line)
+    run.stream(_repo(repo, "pull-local", "--untrusted", "--", source, what), on_line)
 
 
 def remote_refs(repo: Path, remote: str) -> tuple[str, ...]:
     """`ostree remote refs`: the branches in a remote's summary, without its name. Raises ToolError."""
-    done = run.capture(_repo(repo, "remote", "refs", remote), env=run.proxies())
+    done = run.capture(_repo(repo, "remote", "refs", "--", remote), env=run.proxies())
     return tuple(line.partition(":")[2] for line in done.stdout.split())
 
 
 def show_signed(repo: Path, checksum: str, remote: str) -> str:
     """`ostree show` of a commit with its signatures judged by the keys of a remote; empty when that cannot be done."""
     done = run.capture(_repo(repo, "show", f"--gpg-verify-remote={remote}", checksum), check=False)
-    return done.stdout if done.returncode == 0 else ""
+    if done.returncode != 0:
+        return ""
+    # what stands above (the version, the message) is the committer's, and may look like a signature; a message is
+    # indented, and a version in two lines is no header of ostree's
+    version = run.capture(_repo(repo, "show", "--print-metadata-key=version", checksum), check=False).stdout
+    if "\\n" in version:
+        return ""
+    return done.stdout.rpartition("\nFound ")[2] if "\nFound " in done.stdout else ""
 
 
 def cat(repo: Path, rev: str, path: str) -> str:

@@ -153,7 +153,7 @@ def _shown(row: Row, width: int, theme: Theme) -> Iterator[str]:
     key, words, style = row
     room = theme.width - width - 4
     if len(words) == 1 and len(words[0]) == 64 and theme.terminal:
-        lines = [words[0][: max(room, 12)]]  # a checksum stays usable when it is cut
+        lines = [clean(words[0])[: max(room, 12)]]  # a checksum stays usable when it is cut
     else:
         lines = wrap(words, room)
     for number, line in enumerate(lines):

@@ -172,6 +172,18 @@ def test_the_log_is_not_written_through_a_link(sysroot: Sysroot, repo: LocalRepo
     assert changes(host, fingerprints(victim, relative_to=victim)) == []
 
 
+@pytest.mark.parametrize("name", ["work", "lock"])
+def test_our_corner_of_a_repo_leads_nowhere(sysroot: Sysroot, repo: LocalRepo, victim: Path, name: str) -> None:
+    repo.publish(DebBuilder(name="foo"))
+    sysroot.store.mkdir(parents=True)
+    (sysroot.store / name).symlink_to(victim if name == "work" else victim / "shadow")
+    host = fingerprints(victim, relative_to=victim)
+    done = sysroot.apt_ostree("install", "-y", "foo", check=1)
+    assert "symbolic link" in done.stderr
+    assert changes(host, fingerprints(victim, relative_to=victim)) == []
+    (sysroot.store / name).unlink()
+
+
 def test_a_label_with_brackets(sysroot: Sysroot, repo: LocalRepo) -> None:
     repo.name = "Mine (and [yours])"
     repo.publish(DebBuilder(name="foo"))
