@@ -73,7 +73,7 @@ def conflicts_of_an_offline_deploy(sysroot: Sysroot, ground: Ground, base: Base)
     sysroot.write("etc/motd", "agreed\n")
     new = {"usr/etc/issue": "theirs\n", "usr/etc/issue.net": "back\n", "usr/etc/added.d/deep/file": "their new one\n",
            "usr/etc/motd": "agreed\n", "usr/etc/bash.bashrc": "only theirs\n"}  # fmt: skip
-    sysroot.apt_ostree("deploy", newer(ground, sysroot, base, new))
+    sysroot.apt_ostree("deploy", "--skip-branch-check", newer(ground, sysroot, base, new))
     wanted = ["/etc/added.d/deep/file", "/etc/issue", "/etc/issue.net"]
     read = held_to("etc-diff", sysroot.apt_ostree("etc-diff", "--json", "--conflicts"))
     assert read["conflicts"] == wanted == [change["path"] for change in read["changes"]]
@@ -95,7 +95,7 @@ def test_b20_etc_edited_after_staging_is_kept_and_conflicts_are_reported(
     host: NamespaceHost, host_sysroot: Sysroot, ground: Ground, host_base: Base
 ) -> None:
     new = newer(ground, host_sysroot, host_base, {"usr/etc/issue": "theirs\n", "usr/etc/motd": "theirs\n"})
-    host.apt_ostree("deploy", new)
+    host.apt_ostree("deploy", "--skip-branch-check", new)
     assert host.apt_ostree("status", "--json").json["deployments"][0]["etc-conflicts"] == []
     host.run("sh", "-c", "echo mine > /etc/issue; echo secret > /etc/motd; chmod 600 /etc/motd; echo x > /etc/mine")
     plain = host.run(*PLAIN, "status", "--json").json["deployments"]

@@ -266,7 +266,7 @@ def test_b17_carried_over_bases_and_retired(machine: Sysroot, repo: LocalRepo, l
     repo.publish(tool("theta", "2.0"), tool("iota", "0.5"), tool("extra"))
     machine.apt_ostree("override", "replace", "theta=2.0", "iota=0.5", "--remove", "kappa", "--install", "extra")
     old = machine.checksum()
-    answer = held_to("result", machine.apt_ostree("deploy", "-y", lab.second.ref, "--json"))
+    answer = held_to("result", machine.apt_ostree("deploy", "-y", "--skip-branch-check", lab.second.ref, "--json"))
     said = "\n".join(answer["warnings"])
     assert "replacement theta=2.0 is no longer needed and was dropped: base has theta 2.5" in said
     assert "the removal of kappa is inactive" in said and "iota" not in said
@@ -279,7 +279,7 @@ def test_b17_carried_over_bases_and_retired(machine: Sysroot, repo: LocalRepo, l
     machine.apt_ostree("rollback")
     assert machine.checksum() == old and "theta=2.0" in machine.origin()
     machine.apt_ostree("rollback")
-    held_to("result", machine.apt_ostree("deploy", "-y", lab.first.ref, "--json"))
+    held_to("result", machine.apt_ostree("deploy", "-y", "--skip-branch-check", lab.first.ref, "--json"))
     assert [says(machine, name) for name in ("theta", "kappa", "iota")] == ["1.0", "", "0.5"], "the removal revived"
 
 
@@ -287,12 +287,12 @@ def test_b03_inactive_when_the_base_has_it_and_layered_again(machine: Sysroot, r
     repo.publish(tool("foo", "1.2"))
     machine.apt_ostree("install", "-y", "foo")
     assert says(machine, "foo") == "1.2" and first(machine)["packages"] == ["foo"]
-    machine.apt_ostree("deploy", "-y", lab.second.ref)
+    machine.apt_ostree("deploy", "-y", "--skip-branch-check", lab.second.ref)
     assert machine.checksum() == lab.second.checksum and says(machine, "foo") == "1.0", "the base's own"
     shown = first(machine)
     assert shown["requested-packages"] == ["foo"] and shown["packages"] == []
     assert re.search(r"InactiveRequests: foo", machine.apt_ostree("status", "-v").stdout)
-    machine.apt_ostree("deploy", "-y", lab.first.ref)
+    machine.apt_ostree("deploy", "-y", "--skip-branch-check", lab.first.ref)
     assert says(machine, "foo") == "1.2" and first(machine)["packages"] == ["foo"]
 
 

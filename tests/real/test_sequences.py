@@ -99,9 +99,9 @@ class Walk:
         first = self.model.first
         other = self.dice.choice(sorted(BASES))
         if other == first.base:
-            self.run("deploy", "-y", self.bases[other].checksum)
+            self.run("deploy", "-y", "--skip-branch-check", self.bases[other].checksum)
         else:
-            self.deployed("deploy", "-y", self.bases[other].checksum, base=other)
+            self.deployed("deploy", "-y", "--skip-branch-check", self.bases[other].checksum, base=other)
 
     def rollback(self) -> None:
         if len(self.model.deployments) < 2:
@@ -161,7 +161,9 @@ class Walk:
         self.model.edit(name, content)
 
     def dry_run(self) -> None:
-        words = self.dice.choice((("deploy", self.bases["two"].checksum), ("reset",), ("kargs", "--append=x")))
+        words = self.dice.choice(
+            (("deploy", "--skip-branch-check", self.bases["two"].checksum), ("reset",), ("kargs", "--append=x"))
+        )
         self.run(*words, "--dry-run", kept=True)
 
     def killed(self) -> None:
