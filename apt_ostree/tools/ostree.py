@@ -70,7 +70,7 @@ def pull_local(repo: Path, source: Path, what: str, on_line: Callable[[str], Non
 
 def remote_refs(repo: Path, remote: str) -> tuple[str, ...]:
     """`ostree remote refs`: the branches in a remote's summary, without its name. Raises ToolError."""
-    done = run.capture(_repo(repo, "remote", "refs", "--", remote), env=run.proxies())
+    done = run.capture(_repo(repo, "remote", "refs", remote), env=run.proxies())
     return tuple(line.partition(":")[2] for line in done.stdout.split())
 
 
