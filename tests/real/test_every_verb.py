@@ -73,7 +73,7 @@ ROWS: dict[str, Row] = {
     "rebase": Row("-y :ground/other"),
     "deploy": Row("{first}"),
     "rollback": Row(),
-    "usroverlay": Row(),
+    "usroverlay": Row(elsewhere="tests/real/test_upkeep.py: here a live commit stands in its way"),
     "cleanup": Row("--pending --base"),
     "compose tree": Row(elsewhere="tests/support/basecache.py: every base is composed by it"),
     "compose install": Row(elsewhere="tests/real/test_oracle.py"),
