@@ -20,6 +20,9 @@ PKGLIST = PREFIX + "pkglist"
 REMOVALS = PREFIX + "removals"
 REPLACEMENTS = PREFIX + "replacements"
 STATE_DIGEST = PREFIX + "state-digest"
+INPUT_DIGEST = PREFIX + "input-digest"
+KARGS = PREFIX + "kargs"
+SNAPSHOT = PREFIX + "snapshot"
 SOURCES = PREFIX + "sources"
 USERS = PREFIX + "users"
 
@@ -49,6 +52,20 @@ def encode(
     if sources:
         strings[SOURCES] = _json(list(sources))
     return {**strings, **(_layer(layer) if layer else {})}
+
+
+def encode_compose(*, digest: str, snapshot: str = "", kargs: Sequence[str] = ()) -> dict[str, str]:
+    """What only a composed commit has: digest of its inputs, the archive's snapshot, kernel arguments it wants."""
+    return {
+        INPUT_DIGEST: digest,
+        **({SNAPSHOT: snapshot} if snapshot else {}),
+        **({KARGS: _json(list(kargs))} if kargs else {}),
+    }
+
+
+def decode_kargs(metadata: Mapping[str, object]) -> tuple[str, ...]:
+    """Kernel arguments a commit wants. Raises CommitMetaError."""
+    return tuple(str(item) for item in _array(KARGS, _string(metadata, KARGS) or "[]"))
 
 
 def decode_layer(metadata: Mapping[str, object]) -> LayerMeta | None:

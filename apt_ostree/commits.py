@@ -7,7 +7,7 @@ A commit is stored uncompressed as `objects/xx/yyyy.commit` in every repo mode; 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +17,8 @@ from apt_ostree.model import Commit
 
 TYPE = "(a{sv}aya(say)sstayay)"
 CHECKSUM = re.compile(r"[0-9a-f]{64}")
+_DIGEST, _VARINT = 32, 10  # bytes
+_KINDS = ("file", "dirtree", "dirmeta", "commit")
 MAX_TIME = 253402300799  # the last second datetime(3) can tell
 
 
@@ -93,6 +95,36 @@ def _object(repo: Path, checksum: str) -> Path:
             if key.strip() == "parent":
                 return Path(value.strip()) / path.relative_to(repo)
     return path
+
+
+def missing_bytes(repo: Path, metadata: Mapping[str, object]) -> int | None:
+    """Bytes a repo lacks of a commit; None unless the commit says its sizes (`ostree commit --generate-sizes`).
+
+    `ostree.sizes` is an `aay`: 32 bytes of checksum, two varints (packed, unpacked) and, newer, the object's type.
+    """
+    listed = metadata.get("ostree.sizes")
+    if not isinstance(listed, list):
+        return None
+    total = 0
+    for item in listed:
+        if isinstance(item, bytes) and len(item) > _DIGEST + 1:
+            name, rest = item[:_DIGEST].hex(), item[_DIGEST:]
+            _, rest = _varint(rest)
+            size, _ = _varint(rest)
+            objects = repo / "objects" / name[:2]
+            if not any((objects / f"{name[2:]}.{kind}").exists() for kind in _KINDS):
+                total += size
+    return total
+
+
+def _varint(data: bytes) -> tuple[int, bytes]:
+    """Seven bits a byte, the lowest first; what follows."""
+    value = 0
+    for place, byte in enumerate(data[:_VARINT]):
+        value |= (byte & 0x7F) << (7 * place)
+        if not byte & 0x80:
+            return value, data[place + 1 :]
+    return value, b""
 
 
 def whole(repo: Path, checksum: str) -> bool:

@@ -5,6 +5,7 @@
     LockLayering=true|false                        # refuse to change the requested packages; false
     Recommends=true|false                          # bring recommended packages along; true
     RefreshAge=SECONDS                             # how long package lists are good enough for install; 3600
+    RollbackDeployments=NUMBER                     # how many deployments to go back to are kept; 1
     Restage=true|false                             # stage again what a power cut took away; true
     AutomaticRollback=true|false                   # go back from a new deployment that fails its checks; true
     RebootAfterRollback=true|false                 # and reboot into it; true
@@ -26,6 +27,7 @@ NAME = "etc/apt-ostree.conf"
 GROUP = "Daemon"
 MAX_SIZE = 1 << 16  # bytes
 REFRESH_AGE = 3600.0  # seconds lists stay good enough for `install`
+_MAX_COUNT = 20  # deployments; each has a kernel in /boot and an entry in its menu
 _BOOLEANS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
 
@@ -46,6 +48,7 @@ class Config:
     lock_layering: bool = False
     recommends: bool = True
     refresh_age: float = REFRESH_AGE  # seconds
+    rollback_deployments: int = 1
     restage: bool = True
     automatic_rollback: bool = True
     reboot_after_rollback: bool = True
@@ -104,6 +107,7 @@ def parse(text: str) -> Config:
         lock_layering=bool(settings.get("lock_layering", found.lock_layering)),
         recommends=bool(settings.get("recommends", found.recommends)),
         refresh_age=float(str(settings.get("refresh_age", found.refresh_age))),
+        rollback_deployments=int(str(settings.get("rollback_deployments", found.rollback_deployments))),
         restage=bool(settings.get("restage", found.restage)),
         automatic_rollback=bool(settings.get("automatic_rollback", found.automatic_rollback)),
         reboot_after_rollback=bool(settings.get("reboot_after_rollback", found.reboot_after_rollback)),
@@ -131,11 +135,18 @@ def _seconds(value: str) -> float:
     return float(value)
 
 
+def _count(value: str) -> int:
+    if not value.isdecimal() or not 1 <= int(value[:9]) <= _MAX_COUNT or len(value) > 2:
+        raise ValueError(f"a number from 1 to {_MAX_COUNT}")
+    return int(value)
+
+
 _KEYS = {
     "AutomaticUpdatePolicy": ("policy", _policy),
     "LockLayering": ("lock_layering", _boolean),
     "Recommends": ("recommends", _boolean),
     "RefreshAge": ("refresh_age", _seconds),
+    "RollbackDeployments": ("rollback_deployments", _count),
     "Restage": ("restage", _boolean),
     "AutomaticRollback": ("automatic_rollback", _boolean),
     "RebootAfterRollback": ("reboot_after_rollback", _boolean),

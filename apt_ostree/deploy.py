@@ -9,6 +9,7 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from apt_ostree import bootguard, composefs
 from apt_ostree import origin as origins
 from apt_ostree.errors import AptOstreeError, ToolError
 from apt_ostree.model import Deployment, Origin
@@ -38,6 +39,7 @@ class Wanted:
 
 def deploy_commit(paths: Paths, system: Sysroot, wanted: Wanted) -> None:
     """Make a deployment the next boot. Raises AptOstreeError; ostree's switch is atomic, so the former then stand."""
+    composefs.require_deployable(paths.repo, wanted.checksum)
     first = system.first(wanted.stateroot)
     kargs = first.kargs if wanted.kargs is None and first else wanted.kargs
     stage = stages(paths, system)
@@ -53,7 +55,8 @@ def deploy_commit(paths: Paths, system: Sysroot, wanted: Wanted) -> None:
                     origin_file=file,
                     kargs=kargs,
                     stage=stage,
-                    options=overlay_options(wanted.overlays),
+                    # what is not staged keeps all others until its boot entries were looked at (bootguard.py)
+                    options=(*overlay_options(wanted.overlays), *(() if stage else ("--retain",))),
                 )
         except ToolError as error:
             raise AptOstreeError(
@@ -138,10 +141,15 @@ def switch_default(paths: Paths, system: Sysroot, target: Deployment) -> None:
         return
     if ostree.has_set_default():
         ostree.admin_set_default(paths.sysroot, target.index)
-    elif stages(paths, system):
+    elif redeploys(paths, system):
         deploy_commit(paths, system, again(paths, target))
     else:
         _reorder(paths, first)
+
+
+def redeploys(paths: Paths, system: Sysroot) -> bool:
+    """True when `switch_default` makes a new deployment, with /etc merged anew."""
+    return stages(paths, system) and not ostree.has_set_default()
 
 
 def _reorder(paths: Paths, first: Deployment) -> None:
@@ -152,15 +160,16 @@ def _reorder(paths: Paths, first: Deployment) -> None:
     with tempfile.TemporaryDirectory(prefix="origin-", dir=paths.store.work) as folder:
         file = Path(folder) / "origin"
         file.write_text(origins.render(first.origin))
-        ostree.admin_deploy(
-            paths.sysroot,
-            first.checksum,
-            stateroot=first.osname,
-            origin_file=file,
-            kargs=first.kargs,
-            stage=False,
-            options=("--not-as-default", "--retain", "--no-merge", *overlay_options(overlay_files(paths, first))),
-        )
+        with bootguard.guarded(paths):  # here already: a loader that cannot be written then has cost nothing
+            ostree.admin_deploy(
+                paths.sysroot,
+                first.checksum,
+                stateroot=first.osname,
+                origin_file=file,
+                kargs=first.kargs,
+                stage=False,
+                options=("--not-as-default", "--retain", "--no-merge", *overlay_options(overlay_files(paths, first))),
+            )
     last = load(paths).deployments[-1]
     if last.checksum != first.checksum:
         raise AptOstreeError("ostree did not put the copy of the present deployment last", code="deploy-failed")
@@ -170,4 +179,5 @@ def _reorder(paths: Paths, first: Deployment) -> None:
         else:
             entry.unlink()
     coreutils.copy_contents(first.path / "etc", last.path / "etc")
-    ostree.admin_undeploy(paths.sysroot, 0)
+    with bootguard.guarded(paths):
+        ostree.admin_undeploy(paths.sysroot, 0)

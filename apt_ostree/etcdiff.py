@@ -10,7 +10,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
@@ -19,6 +19,7 @@ from apt_ostree.errors import AptOstreeError
 from apt_ostree.findings import EtcChange, EtcEntry
 
 DEFAULTS = "usr/etc"
+_HOW = {"added": "added", "modified": "edited"}
 _CHUNK = 1 << 16
 
 
@@ -123,6 +124,29 @@ def conflicts(merge: Path, new: Path, *, staged: bool) -> tuple[str, ...]:
         if staged or not reading.differs(mine, _unlinked(new / "etc", path)):
             found.append(f"/etc/{path}")
     return tuple(found)
+
+
+def unmergeable(merge: Path, kinds: Mapping[str, str]) -> tuple[str, ...]:
+    """What keeps ostree from merging a deployment's /etc into a new tree: sentences, empty when nothing does.
+
+    `kinds` are the new tree's defaults: path below /etc -> `d`, `-` or `l`. ostree gives up where a file that was
+    added or edited here is a directory there, and where a directory with such files is a file there
+    (copy_modified_config_file and ensure_directory_from_template of libostree).
+    """
+    found: dict[str, str] = {}
+    whole: set[str] = set()  # directories that are taken over as they are, with all that is in them
+    for change in Reading().changes(merge / DEFAULTS, merge / "etc"):
+        path = change.path.removeprefix("/etc/")
+        if change.mine is None:
+            continue
+        if stat.S_ISDIR(change.mine.mode):
+            whole.add(path)
+        elif kinds.get(path) == "d":
+            found[path] = f"{change.path} is a file here that was {_HOW[change.kind]}, and a directory in the new tree"
+        for parent in (str(parent) for parent in Path(path).parents[:-1]):
+            if kinds.get(parent) == "-" and not whole & {parent, *map(str, Path(parent).parents)}:
+                found[parent] = f"/etc/{parent} is a directory here, with {change.path}, and a file in the new tree"
+    return tuple(found.values())
 
 
 def _unlinked(root: Path, rel: str) -> Path:

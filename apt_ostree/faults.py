@@ -17,6 +17,7 @@ VARIABLE = "APT_OSTREE_FAULT"
 POINTS = (
     "lock",
     "resolve",
+    "pull",
     "download",
     "checkout",
     "unpack",
@@ -24,7 +25,17 @@ POINTS = (
     "fold",
     "commit",
     "deploy",
+    "history",
     "cleanup",
+)
+IMAGE_POINTS = (
+    "image-partition",
+    "image-mount",
+    "image-pull",
+    "image-fill",
+    "image-bootloader",
+    "image-convert",
+    "image-rename",
 )
 LIVE_POINTS = ("live-checkout", "live-switch", "live-etc", "live-settle")
 

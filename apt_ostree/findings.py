@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from apt_ostree.model import Commit, PackageChange
+from apt_ostree.model import Commit, Package, PackageChange
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -173,3 +173,23 @@ class Check:
     state: str
     detail: str
     problems: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PackageList:
+    """What `db list` tells of one revision."""
+
+    revision: str
+    checksum: str
+    packages: tuple[Package, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PackageDiff:
+    """What `db diff` tells. The names are what the user called the two sides."""
+
+    from_name: str
+    from_checksum: str
+    to_name: str
+    to_checksum: str
+    changes: tuple[PackageChange, ...] = ()

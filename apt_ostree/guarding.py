@@ -8,13 +8,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from apt_ostree import lock
+from apt_ostree import history, lock, staged, sysroot
+from apt_ostree.context import Context
 from apt_ostree.errors import AptOstreeError, NotRootError
 from apt_ostree.faults import point
 from apt_ostree.journal import RunLog
 from apt_ostree.layer import remove_stale
 from apt_ostree.paths import Paths, Store
-from apt_ostree.planning import Context
 from apt_ostree.report import Durations, Reporter, TeeReporter
 from apt_ostree.signals import Interrupts
 from apt_ostree.tools import mount
@@ -44,12 +44,14 @@ def guarded(context: Context, store: Store, log_directory: Path | None) -> Itera
     os.umask(0o022)  # scripts inherit it: a tree must not depend on who makes it
     with interrupts.installed():
         mount.enter_private_namespace()
-        _make_writable(context.paths)
+        make_writable(context.paths)
         _refuse_links(store)
         with lock.hold(store, context.options.command, context.options.wait) as held:
             point("lock")
             remove_stale(store)
             store.work.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if store == context.paths.store:
+                _catch_up(context.paths)
             with _swept(store, interrupts), _logged(context, log_directory, durations) as reporter:
                 yield Guard(
                     context=replace(context, reporter=reporter),
@@ -57,6 +59,18 @@ def guarded(context: Context, store: Store, log_directory: Path | None) -> Itera
                     durations=durations,
                     interrupts=interrupts,
                 )
+
+
+def _catch_up(paths: Paths) -> None:
+    """Write down what a run deployed that died before it could."""
+    note = history.begun(paths.store)
+    if not note.exists():
+        return
+    system = sysroot.load(paths)
+    if record := history.unfinished(paths.store, system.deployments):
+        staged.follow(paths, system.deployments[0])
+        history.append(paths.store, record)
+    note.unlink()
 
 
 def _refuse_links(store: Store) -> None:
@@ -100,8 +114,15 @@ def _logged(context: Context, directory: Path | None, durations: Durations) -> I
     log.close("done")
 
 
-def _make_writable(paths: Paths) -> None:
-    """On a booted system /sysroot is read-only; for us, and only for us, it is not (ostree-prepare-root(1))."""
-    physical = Path("/sysroot")
-    if paths.is_running_root and physical.is_dir() and not os.access(physical, os.W_OK):
-        mount.remount_writable(physical)
+def make_writable(paths: Paths) -> None:
+    """On a booted system /sysroot and /boot may be read-only; for us, and only for us, they are not.
+
+    As libostree does for itself (ostree-prepare-root(1), ostree_sysroot_initialize_with_mount_namespace).
+    """
+    if not paths.is_running_root:
+        return
+    # not os.path.ismount: it sees no bind mount on the same file system, and these are such
+    mounted = {line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()}
+    for place in (Path("/sysroot"), Path("/boot")):
+        if str(place) in mounted and not os.access(place, os.W_OK):
+            mount.remount_writable(place)

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from apt_ostree import records
-from apt_ostree.model import Deployment, Health, HealthState
+from apt_ostree.model import Deployment
 from apt_ostree.paths import Paths
+from apt_ostree.states import Health, HealthState
 
 MAX_TRIES = 3  # starts of the checks without an end (a machine that hangs in them), then a deployment counts as bad
 

@@ -11,10 +11,12 @@ import json
 import os
 import time
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
+from apt_ostree import records
 from apt_ostree.findings import Record
-from apt_ostree.model import Deployment, DiffKind, Package, PackageChange, Plan
+from apt_ostree.model import Deployment, Plan
 from apt_ostree.paths import Store
 
 LIMIT = 4 << 20  # bytes of the file; then the newest half is kept
@@ -41,6 +43,52 @@ def record(plan: Plan, before: Deployment, made: Deployment) -> Record:
         refspec=made.origin.container_image_reference or made.origin.refspec,
         staged=made.staged,
         changes=plan.changes,
+    )
+
+
+def begin(store: Store, plan: Plan, before: Deployment) -> None:
+    """Note what is about to be deployed: whoever comes after a writer that died can then still tell. Raises OSError."""
+    coming = Record(
+        time=int(time.time()),
+        command=plan.command,
+        kind=str(plan.kind),
+        stateroot=plan.stateroot,
+        checksum=plan.target,  # empty for a tree that is yet to be layered: `unfinished` goes by the base then
+        base_checksum=plan.base.checksum,
+        from_checksum=before.checksum,
+        version=plan.base.version,
+        refspec=plan.origin.container_image_reference or plan.origin.refspec,
+        changes=plan.changes,
+    )
+    records.write(begun(store), {"first": before.id, "record": _encode(coming)})
+
+
+def begun(store: Store) -> Path:
+    """The note of a deploy under way."""
+    return store.root / "history-begun.json"
+
+
+def unfinished(store: Store, deployments: Iterable[Deployment]) -> Record | None:
+    """What was deployed by a run that died before it wrote its record; None when it deployed nothing, or told it."""
+    note = records.read(begun(store))
+    try:
+        coming = _decode(note["record"])
+    except (ValueError, KeyError, TypeError):
+        return None
+    first = next((deployment for deployment in deployments if deployment.osname == coming.stateroot), None)
+    if first is None or first.id == note.get("first") or first.base_checksum != coming.base_checksum:
+        return None
+    if coming.checksum not in ("", first.checksum):
+        return None
+    told = next(iter(read(store)), None)
+    if told is not None and told.id == first.id and told.time >= coming.time:
+        return None
+    return replace(
+        coming,
+        checksum=first.checksum,
+        serial=first.serial,
+        version=first.commit.version or coming.version,
+        staged=first.staged,
     )
 
 
@@ -118,14 +166,8 @@ def _encode(record: Record) -> dict[str, object]:
         "version": record.version,
         "refspec": record.refspec,
         "staged": record.staged,
-        "packages": [_encode_change(change) for change in record.changes],
+        "packages": [records.encode_change(change) for change in record.changes],
     }
-
-
-def _encode_change(change: PackageChange) -> list[object]:
-    old = [change.old.version, change.old.arch] if change.old else None
-    new = [change.new.version, change.new.arch] if change.new else None
-    return [str(change.kind), change.name, old, new, change.repo, change.security]
 
 
 def _decode(data: Mapping[str, object]) -> Record:
@@ -143,7 +185,7 @@ def _decode(data: Mapping[str, object]) -> Record:
         version=str(data["version"]),
         refspec=str(data["refspec"]),
         staged=bool(data["staged"]),
-        changes=tuple(_decode_change(item) for item in _items(data["packages"])),
+        changes=tuple(records.decode_change(item) for item in _items(data["packages"])),
     )
 
 
@@ -157,23 +199,3 @@ def _items(value: object) -> Iterable[object]:
     if not isinstance(value, list):
         raise TypeError("not a list")
     return value
-
-
-def _decode_change(item: object) -> PackageChange:
-    match item:
-        case [str(kind), str(name), old, new, str(repo), bool(security)]:
-            before, after = _side(name, old), _side(name, new)
-            arch = (after or before or Package(name=name, version="", arch="")).arch
-            return PackageChange(
-                kind=DiffKind(kind), name=name, arch=arch, old=before, new=after, repo=repo, security=security
-            )
-    raise ValueError("not a package change")
-
-
-def _side(name: str, value: object) -> Package | None:
-    match value:
-        case None:
-            return None
-        case [str(version), str(arch)]:
-            return Package(name=name, version=version, arch=arch)
-    raise ValueError("not a version and an architecture")

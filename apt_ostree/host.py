@@ -6,13 +6,13 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from apt_ostree import bls, lock, sysroot
+from apt_ostree import bls, bootfiles, lock, sysroot
 from apt_ostree.errors import AptOstreeError, NotOstreeError, NotRootError
-from apt_ostree.model import Probe, ProbeState
 from apt_ostree.paths import Paths
+from apt_ostree.states import Probe, ProbeState
 from apt_ostree.tools import ostree
 
-MENUS = ("syslinux.cfg", "grub.cfg")  # libostree's back ends write these into boot/loader, with every entry in them
+_BOOTPREFIX = "sudo ostree config --repo=/ostree/repo set sysroot.bootprefix true"
 
 
 def ok(name: str, detail: str) -> Probe:
@@ -37,6 +37,7 @@ def detect(paths: Paths) -> tuple[Probe, ...]:
 
 def require_ostree(paths: Paths) -> None:
     """Raise NotOstreeError, naming what failed, unless `paths` is a sysroot; NotRootError when only root can tell."""
+    sysroot.require_inside(paths)
     try:
         if (paths.repo / "config").is_file() and paths.deploy.is_dir():
             return
@@ -54,7 +55,10 @@ def require_ostree(paths: Paths) -> None:
 def _directory(paths: Paths) -> Probe:
     name = "ostree directory"
     try:
+        sysroot.require_inside(paths)
         missing = [path for path in (paths.ostree, paths.repo, paths.deploy) if not path.is_dir()]
+    except NotOstreeError as error:
+        return failed(name, error.message, error.hint)
     except PermissionError:
         return warning(name, f"{paths.ostree} may be read by root only", "sudo apt-ostree doctor")
     return failed(name, f"there is no {missing[0]}") if missing else ok(name, str(paths.ostree))
@@ -111,41 +115,50 @@ def _count(number: int, noun: str) -> str:
 
 
 def check_boot(paths: Paths) -> tuple[Probe, ...]:
-    """One probe for each boot entry: its files are there, and the boot loader's own menu has it.
-
-    libostree reports success when the menu generator wrote a menu without entries, and that machine does not boot
-    again: so this is asked after every write.
-    """
-    entries = sysroot.entries(paths)
-    if not entries:
+    """One probe for each boot entry, and those of what libostree's grub2 back end needs where it is the one in use."""
+    seen = bootfiles.look(paths)
+    if not seen:
         return (warning("boot entries", f"there are none in {paths.loader_entries}"),)
-    menus = {path: path.read_text(errors="replace") for path in _menus(paths)}
-    return tuple(_entry(paths, name, entry, menus) for name, entry in entries)
+    return (*(_entry(one) for one in seen), *_grub2(paths))
 
 
-def _menus(paths: Paths) -> Iterator[Path]:
-    for name in MENUS:
-        path = paths.boot / "loader" / name
-        if path.is_file():
-            yield path
+def _entry(seen: bootfiles.Seen) -> Probe:
+    label = f"boot entry {seen.name}"
+    if seen.wrong:
+        return failed(label, seen.wrong, seen.hint)
+    if not seen.entry.initrd:
+        return warning(label, f"{seen.entry.linux} has no initramfs")
+    return ok(label, seen.entry.title or seen.entry.linux)
 
 
-def _entry(paths: Paths, name: str, entry: bls.Entry, menus: dict[Path, str]) -> Probe:
-    label = f"boot entry {name}"
-    if not entry.linux:
-        return failed(label, "it names no kernel")
-    lost = [path for path in (entry.linux, *entry.initrd) if not _on_boot(paths, path)]
-    if lost:
-        return failed(label, f"the file {lost[0]} is not there", "redeploy: sudo apt-ostree deploy CHECKSUM")
-    if not entry.initrd:
-        return warning(label, f"{entry.linux} has no initramfs")
-    for menu, text in menus.items():
-        if entry.linux not in text or entry.link not in text:
-            return failed(label, f"it does not stand in {menu}", "do not reboot before it does")
-    return ok(label, entry.title or entry.linux)
+def _grub2(paths: Paths) -> Iterator[Probe]:
+    """The traps of grub-mkconfig: each of them ends in a menu without entries, or one with wrong ones."""
+    try:
+        if bootfiles.backend(ostree.config_get(paths.repo, "sysroot.bootloader"), paths) != "grub2":
+            return
+        first = next((d for d in sysroot.load(paths).deployments if not d.staged), None)
+    except AptOstreeError:
+        return
+    if first is None:
+        return
+    name = "grub2 back end"
+    wrong = list(_traps(first.path))
+    if ostree.config_get(paths.repo, "sysroot.bootprefix") != "true" and not os.path.ismount(paths.boot):
+        wrong.append(("/boot is no file system of its own and sysroot.bootprefix is not set", _BOOTPREFIX))
+    for what, hint in wrong:
+        yield failed(name, what, hint)
+    if not wrong:
+        yield ok(name, "the tree has what grub-mkconfig needs")
 
 
-def _on_boot(paths: Paths, name: str) -> bool:
-    """Entries name files from the root of the boot file system, or from / where sysroot.bootprefix is set."""
-    relative = name.lstrip("/")
-    return any((base / relative).is_file() for base in (paths.boot, paths.sysroot))
+def _traps(deployment: Path) -> Iterator[tuple[str, str]]:
+    """What of a tree keeps 15_ostree from writing entries, each with what to do."""
+    etc = deployment / "etc"
+    if not (etc / "default/grub").is_file():  # 15_ostree then ends well and writes nothing
+        yield "there is no /etc/default/grub: the menu would be empty", "sudo touch /etc/default/grub"
+    if not os.access(etc / "grub.d/15_ostree", os.X_OK):
+        yield "there is no /etc/grub.d/15_ostree: nothing writes the entries", "the base needs the package ostree-boot"
+    if not any((deployment / f"usr/{place}").is_file() for place in ("sbin/grub-mkconfig", "bin/grub-mkconfig")):
+        yield "there is no grub-mkconfig", "the base needs the package grub2-common"
+    if os.access(etc / "grub.d/10_linux", os.X_OK):
+        yield "/etc/grub.d/10_linux would list kernels without a deployment", "sudo chmod -x /etc/grub.d/10_linux"

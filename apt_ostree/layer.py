@@ -64,7 +64,12 @@ def initramfs_of(origin: Origin) -> tuple[str, ...] | None:
 
 
 def state_digest(base: str, resolution: Resolution, initramfs: tuple[str, ...] | None = None) -> str:
-    """What `apt-ostree.state-digest` holds: equal digests mean equal trees, so nothing need be built again."""
+    """What `apt-ostree.state-digest` holds: equal digests mean equal trees, so nothing need be built again.
+
+    `LayerJob.identities` is no part of it. It changes with every account somebody adds to the host, and a tree must not
+    be built anew for that: accounts that the tree has keep their ids (`users.settle_ids` refuses a drift), so another
+    set of known ids can only change what is built for the first time.
+    """
     inputs = {
         "layout": LAYOUT,
         "base": base,

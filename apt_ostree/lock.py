@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from apt_ostree.errors import AptOstreeError, BusyError
-from apt_ostree.model import TransactionOwner
 from apt_ostree.paths import Store
+from apt_ostree.states import TransactionOwner
 
 _POLL = 0.1  # seconds
 _SIGNING = 1.0  # seconds

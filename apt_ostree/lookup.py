@@ -57,7 +57,7 @@ class Finder:
         checksum = ostree.rev_parse(scratch, source.refspec)
         moved = remotes.read_ref(repo, source.refspec) != checksum or not commits.whole(repo, checksum)
         pull = Pull(checksum=checksum, branch=source.branch, remote=source.remote) if moved else None
-        return Found(commit=commits.load(scratch, checksum).commit, repo=scratch, pull=pull)
+        return self._sized(commits.load(scratch, checksum), scratch, pull)
 
     def search(self, source: Source, revision: str, *, by_version: bool) -> Found | None:
         """A commit of the branch by its version, or by (the beginning of) its checksum; None when it has none such."""
@@ -82,11 +82,16 @@ class Finder:
             )
         scratch = self._pull(source, checksum, f"--subpath={PACKAGE_STATE}")
         pull = Pull(checksum=checksum, remote=source.remote)
-        return Found(commit=commits.load(scratch, checksum).commit, repo=scratch, pull=pull)
+        return self._sized(commits.load(scratch, checksum), scratch, pull)
+
+    def _sized(self, loaded: commits.Loaded, repo: Path, pull: Pull | None) -> Found:
+        """Found, with the bytes that a pull will bring where the commit says them."""
+        size = commits.missing_bytes(self._paths.repo, loaded.metadata) if pull else None
+        return Found(commit=loaded.commit, repo=repo, pull=replace(pull, size=size) if pull else None)
 
     def _here(self, source: Source) -> Found:
         repo = self._paths.repo
-        checksum = remotes.read_ref(repo, source.refspec)
+        checksum = remotes.read_ref(repo, source.ref)
         if not checksum or not commits.whole(repo, checksum):
             known = [ref for ref in ostree.refs(repo) if not ref.startswith(OURS)]
             raise absent(source, known)
@@ -104,14 +109,14 @@ class Finder:
             checksum = ostree.rev_parse(path, revision)
         except ToolError as error:
             raise absent(source, ostree.refs(path), error.details) from error
-        moved = remotes.read_ref(self._paths.repo, source.branch) != checksum
+        moved = remotes.read_ref(self._paths.repo, source.ref) != checksum
         pull = Pull(checksum=checksum, branch=source.branch, path=source.path) if moved else None
-        return Found(commit=commits.load(path, checksum).commit, repo=path, pull=pull)
+        return self._sized(commits.load(path, checksum), path, pull)
 
     def _histories(self, source: Source) -> Iterator[tuple[Path, str]]:
         """Places and commits to walk back from: ours first, then deeper and deeper what the remote tells."""
         repo = self._paths.repo
-        if start := remotes.read_ref(repo, source.refspec):
+        if start := remotes.read_ref(repo, source.ref):
             yield repo, start
         if self._offline:
             return

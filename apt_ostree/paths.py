@@ -38,9 +38,24 @@ class Store:
         return self.root / "staged.json"
 
     @property
+    def boot_entries(self) -> Path:
+        """What booted when the staged deployment was made (bootguard.py)."""
+        return self.root / "boot-entries.json"
+
+    @property
+    def retained(self) -> Path:
+        """Which deployments are pinned by us for the next finalisation (retention.py)."""
+        return self.root / "retained.json"
+
+    @property
     def staged_initrds(self) -> Path:
         """Copies of the small initrds of what is staged."""
         return self.root / "staged-initrds"
+
+    @property
+    def live(self) -> Path:
+        """The record of what is live (live/record.py)."""
+        return self.root / "live.json"
 
     @property
     def finalize_failure(self) -> Path:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
 from apt_ostree import aptroot, config, origin, overrides, pkgdb, resolve, sysroot
-from apt_ostree.errors import AptOstreeError, NotOstreeError, ToolError
+from apt_ostree.context import Context
+from apt_ostree.errors import AptOstreeError, NotOstreeError
 from apt_ostree.faults import point
 from apt_ostree.layer import initramfs_of, state_digest
 from apt_ostree.model import (
@@ -26,44 +24,8 @@ from apt_ostree.model import (
     Resolution,
     TransactionKind,
 )
-from apt_ostree.paths import Paths, Store
-from apt_ostree.report import OutputLine, Reporter, phase
-from apt_ostree.tools import ostree
-
-
-def _always(_plan: Plan) -> bool:
-    return True
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Options:
-    """What the command line says about how, not what. Times in seconds."""
-
-    dry_run: bool = False
-    download_only: bool = False
-    cache_only: bool = False
-    wait: float | None = None  # None: fail at once when another transaction runs
-    stateroot: str = ""
-    idempotent: bool = False
-    allow_inactive: bool = False
-    recommends: bool | None = None
-    lock_finalization: bool = False  # stage, and let no shutdown finalise it until finalize-deployment
-    refresh_age: float | None = None  # seconds lists are good enough; None: as the configuration has it
-    script_timeout: float = 600.0
-    disable_repos: tuple[str, ...] = ()
-    lenient: bool = False  # a configuration that makes no sense does not stop it: what runs at boot
-    avoid_bad: bool = False  # refuse a commit that failed its checks when it was booted, not only warn
-    command: str = "apt-ostree"
-    confirm: Callable[[Plan], bool] = _always
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Context:
-    """Where a transaction happens and who listens."""
-
-    paths: Paths
-    reporter: Reporter
-    options: Options = Options()
+from apt_ostree.report import phase
+from apt_ostree.resolving import base_state, installed_in, native_of, resolve_with
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -150,37 +112,6 @@ def situate(context: Context) -> Situation:
     return Situation(context=context, system=system, stateroot=name, first=first, merge=merge, config=load(merge.path))
 
 
-def base_state(repo: Path, checksum: str) -> aptroot.BaseState:
-    """The package state of a base commit, for apt. Raises AptOstreeError when the commit has none."""
-
-    def text(name: str, default: str | None = None) -> str:
-        try:
-            return ostree.cat(repo, checksum, f"/usr/lib/sysimage/{name}")
-        except ToolError as error:
-            if default is not None:
-                return default
-            raise AptOstreeError(
-                f"commit {checksum[:12]} has no dpkg database at /usr/lib/sysimage/dpkg",
-                hint="packages can only be layered on trees made by: apt-ostree compose tree",
-                details=error.details,
-                code="no-dpkg",
-            ) from error
-
-    status = text("dpkg/status")
-    architectures = tuple(text("dpkg/arch", "").split()) or (_native(status),)
-    return aptroot.BaseState(
-        status=status, extended_states=text("apt/extended_states", ""), architectures=architectures
-    )
-
-
-def _native(status: str) -> str:
-    """The architecture of dpkg itself is the native one (dpkg(1) --print-architecture is compiled in)."""
-    native = resolve.installed(status).native
-    if not native:
-        raise AptOstreeError("the base has no dpkg, so its architecture is not known")
-    return native
-
-
 def make_plan(context: Context, make_change: MakeChange, apt_directory: Path) -> Planned:
     """Work out the whole plan. `apt_directory` is where apt keeps its private state. Raises AptOstreeError."""
     situation = situate(context)
@@ -201,7 +132,7 @@ def make_plan(context: Context, make_change: MakeChange, apt_directory: Path) ->
     if not change.origin.layered:
         return Planned(plan=_as_is(situation, change), situation=situation)
     if not change.origin.packaged:
-        native = _native(base_state(change.repo or context.paths.repo, change.base.checksum).status)
+        native = native_of(base_state(change.repo or context.paths.repo, change.base.checksum).status)
         return Planned(plan=_layered(situation, change, Resolution()), situation=situation, native=native)
     with phase(context.reporter, "resolve", "Resolving dependencies"):
         root, resolution = resolve_change(situation, change, apt_directory)
@@ -219,11 +150,6 @@ def _settled(situation: Situation, change: Change) -> Change:
     )
     settled, said = overrides.settle(change.origin, base)
     return replace(change, origin=settled, warnings=(*change.warnings, *said))
-
-
-def installed_in(repo: Path, checksum: str) -> resolve.Installed:
-    """What a base commit has installed. Raises AptOstreeError when it has no package database."""
-    return resolve.installed(base_state(repo, checksum).status)
 
 
 def _refuse_layering(situation: Situation, change: Change) -> None:
@@ -344,65 +270,3 @@ def resolve_change(situation: Situation, change: Change, apt_directory: Path) ->
     wanted = resolve.wanted_by(change.origin, recommends, situation.first.origin)
     state = base_state(change.repo or context.paths.repo, change.base.checksum)
     return resolve_with(context, context.paths.store, state, source, wanted, apt_directory)
-
-
-def resolve_on_base(
-    context: Context,
-    store: Store,
-    base: str,
-    source: aptroot.SourceTree,
-    wanted: resolve.Wanted,
-    apt_directory: Path,
-) -> tuple[aptroot.AptRoot, Resolution]:
-    """Resolve on a base commit of the store's repo."""
-    return resolve_with(context, store, base_state(store.repo, base), source, wanted, apt_directory)
-
-
-def resolve_with(
-    context: Context,
-    store: Store,
-    state: aptroot.BaseState,
-    source: aptroot.SourceTree,
-    wanted: resolve.Wanted,
-    apt_directory: Path,
-) -> tuple[aptroot.AptRoot, Resolution]:
-    """Lay out the private apt root, refresh its lists when they are old, and ask apt."""
-    foreign = _foreign(state, wanted)
-    state = replace(state, architectures=(*state.architectures, *foreign))
-    root = aptroot.build(apt_directory, state, source, disabled=context.options.disable_repos)
-    ensure_lists(context, root)
-    resolution = resolve.resolve(root, resolve.installed(state.status), wanted, store)
-    return root, replace(resolution, foreign=foreign)
-
-
-def _foreign(state: aptroot.BaseState, wanted: resolve.Wanted) -> tuple[str, ...]:
-    named = {request.arch for request in wanted.requested}
-    return tuple(sorted(named - {"", "all", "any", "native", *state.architectures}))
-
-
-def ensure_lists(context: Context, root: aptroot.AptRoot) -> None:
-    """Refresh lists that are missing, of other sources or too old (RefreshAge); never with --cache-only."""
-    age = root.age()
-    if context.options.cache_only:
-        return
-    limit = context.options.refresh_age
-    if age is None or age > (config.REFRESH_AGE if limit is None else limit):
-        root.refresh(lambda line: context.reporter.event(OutputLine(line=line)))
-
-
-@contextmanager
-def apt_directory_for_dry_run(context: Context) -> Iterator[Path]:
-    """A place for apt's state that leaves the sysroot untouched: lists we have are linked in, not renewed there."""
-    with tempfile.TemporaryDirectory(prefix="apt-ostree-") as folder:
-        directory = Path(folder)
-        lists = context.paths.store.apt / "state"
-        if lists.is_dir():
-            (directory / "state/lists/partial").mkdir(parents=True)
-            for path in (lists / "lists").iterdir():
-                if path.is_file() and path.name != "lock":
-                    (directory / "state/lists" / path.name).symlink_to(path)
-            if (lists / "refreshed").is_file():
-                (directory / "state/refreshed").write_bytes((lists / "refreshed").read_bytes())
-                stamp = (lists / "refreshed").stat()
-                os.utime(directory / "state/refreshed", (stamp.st_atime, stamp.st_mtime))
-        yield directory

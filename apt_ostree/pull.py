@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from apt_ostree import preflight
 from apt_ostree.errors import AptOstreeError, ToolError, VerificationError
 from apt_ostree.faults import point
-from apt_ostree.model import Origin, Pull, Pulled
+from apt_ostree.model import Deployment, Origin, Pull, Pulled
 from apt_ostree.report import OutputLine, Reporter, Warned
 from apt_ostree.tools import ostree
 
+FROM = "apt-ostree/from"  # refs that follow branches of repos on this machine
+DOWNLOADED = "apt-ostree/downloaded"  # refs that hold what was pulled and not deployed yet
 UNREACHED = "pull-failed"  # code of errors that another network may mend
 
 # what libostree says when a signature or a checksum does not fit
@@ -36,6 +39,12 @@ class Source:
     @property
     def refspec(self) -> str:
         return f"{self.remote}:{self.branch}" if self.remote else self.branch
+
+    @property
+    def ref(self) -> str:
+        """The ref of our repo that follows it. A repo on this machine has one of ours: a branch of that name in the
+        sysroot's own repo is somebody else's."""
+        return f"{FROM}/{self.branch}" if self.path else self.refspec
 
     def __str__(self) -> str:
         return f"{self.branch} of {self.path}" if self.path else self.refspec
@@ -65,20 +74,42 @@ def bring(repo: Path, pull: Pull, reporter: Reporter) -> Pulled:
 
     source = Source(branch=pull.branch or pull.checksum, remote=pull.remote, path=pull.path)
     point("pull")
+    if pull.size is None:
+        line("The commit does not tell its size: whether there is room for it shows while it is pulled.")
+    else:
+        preflight.check_pull(repo, pull.size)
     try:
         if pull.path:
             ostree.pull_local(repo, Path(pull.path), pull.checksum, line)
             if pull.branch:
-                ostree.ref_create(repo, pull.branch, pull.checksum)
-            return Pulled()
-        return _from_remote(repo, pull, line, reporter)
+                ostree.ref_create(repo, source.ref, pull.checksum)
+            pulled = Pulled()
+        else:
+            pulled = _from_remote(repo, pull, line, reporter)
+        if pull.path or not pull.branch:  # no branch holds it: what is only downloaded must not be pruned
+            ostree.ref_create(repo, f"{DOWNLOADED}/{pull.checksum[:16]}", pull.checksum)
+        return pulled
     except ToolError as error:
         raise failed(source, error) from error
+
+
+def release(repo: Path, deployments: Iterable[Deployment], *, unused: bool = False) -> None:
+    """Drop refs of ours that are done with: of what is deployed by now (with `unused`: of all that was downloaded),
+    and of branches no deployment follows."""
+    present = tuple(deployments)
+    deployed = {f"{DOWNLOADED}/{deployment.base_checksum[:16]}" for deployment in present}
+    followed = {source_of(deployment.origin).ref for deployment in present}
+    for ref in ostree.refs(repo):
+        done = ref.startswith(f"{DOWNLOADED}/") and (unused or ref in deployed)
+        if done or (ref.startswith(f"{FROM}/") and ref not in followed):
+            ostree.ref_delete(repo, ref)
 
 
 def _from_remote(repo: Path, pull: Pull, line: Callable[[str], None], reporter: Reporter) -> Pulled:
     what = f"{pull.branch}@{pull.checksum}" if pull.branch else pull.checksum
     compressed, content = _delta(repo, pull.remote, what)
+    if content:
+        preflight.check_pull(repo, compressed + content)
     said: list[str] = []
 
     def listen(text: str) -> None:

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from apt_ostree.model import DiffKind, Package, PackageChange
+
 MAX_BYTES = 4 << 20  # anything longer is no record of ours
 
 
@@ -29,6 +31,7 @@ def write(path: Path, record: Mapping[str, Any]) -> None:
     fresh.unlink(missing_ok=True)
     fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
     with os.fdopen(fd, "w") as file:
+        os.fchmod(fd, 0o644)  # plain users read them, whatever umask root has
         json.dump(record, file, indent=1, sort_keys=True)
         file.write("\n")
         file.flush()
@@ -51,3 +54,31 @@ def texts(record: Mapping[str, Any], key: str) -> tuple[str, ...]:
     """A value that must be a list of texts; what is none is left out."""
     value = record.get(key)
     return tuple(item for item in value if isinstance(item, str)) if isinstance(value, list) else ()
+
+
+def encode_change(change: PackageChange) -> list[object]:
+    """A package change as records have it: kind, name, both sides as [version, architecture], source, security."""
+    old = [change.old.version, change.old.arch] if change.old else None
+    new = [change.new.version, change.new.arch] if change.new else None
+    return [str(change.kind), change.name, old, new, change.repo, change.security]
+
+
+def decode_change(item: object) -> PackageChange:
+    """The change `encode_change` wrote. Raises ValueError for anything else."""
+    match item:
+        case [str(kind), str(name), old, new, str(repo), bool(security)]:
+            before, after = _side(name, old), _side(name, new)
+            arch = (after or before or Package(name=name, version="", arch="")).arch
+            return PackageChange(
+                kind=DiffKind(kind), name=name, arch=arch, old=before, new=after, repo=repo, security=security
+            )
+    raise ValueError("not a package change")
+
+
+def _side(name: str, value: object) -> Package | None:
+    match value:
+        case None:
+            return None
+        case [str(version), str(arch)]:
+            return Package(name=name, version=version, arch=arch)
+    raise ValueError("not a version and an architecture")

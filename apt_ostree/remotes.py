@@ -21,6 +21,13 @@ class Remote:
     url: str = ""
     gpg_verify: bool = True
     gpg_verify_summary: bool = False
+    sign_verify: tuple[str, ...] = ()  # kinds of other signatures that are asked for: `ed25519`, or `true` for any
+    ed25519_keys: tuple[str, ...] = ()  # public keys, as base64
+    ed25519_file: str = ""  # or a file with them
+
+    @property
+    def wants_ed25519(self) -> bool:
+        return not {"ed25519", *_TRUE}.isdisjoint(self.sign_verify)
 
 
 def read(paths: Paths) -> dict[str, Remote]:
@@ -51,7 +58,15 @@ def _parse(file: Path) -> Iterator[Remote]:
             url=found.get("url", ""),
             gpg_verify=found.get("gpg-verify", "true").lower() in _TRUE,
             gpg_verify_summary=found.get("gpg-verify-summary", "false").lower() in _TRUE,
+            sign_verify=_words(found.get("sign-verify", "")),
+            ed25519_keys=_words(found.get("verification-ed25519-key", "")),
+            ed25519_file=found.get("verification-ed25519-file", ""),
         )
+
+
+def _words(value: str) -> tuple[str, ...]:
+    """A list of ostree.repo-config(5): separated by `;`, or by `,` as sign-verify takes it."""
+    return tuple(word.strip() for word in re.split("[;,]", value) if word.strip())
 
 
 def read_ref(repo: Path, refspec: str) -> str:

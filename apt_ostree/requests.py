@@ -16,6 +16,7 @@ _REQUEST = re.compile(
 _LOCAL = re.compile(rf"(?P<sha>[0-9a-f]{{64}}):(?P<name>{NAME})_(?P<version>{VERSION})_(?P<arch>[a-z0-9-]+)")
 # what libostree takes for a ref (ostree_validate_rev)
 REF = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9_][\w.-]*)*")
+STATEROOT = re.compile(r"[A-Za-z0-9][\w.-]{0,63}")
 OWN_REFS = "apt-ostree/"  # refs below it are made and removed by us
 
 

@@ -39,7 +39,15 @@ DEBIAN_PACKAGE = {
     "bwrap": "bubblewrap",
     "dpkg-deb": "dpkg",
     "dpkg-query": "dpkg",
+    "gpg": "gpg",
+    "grub-mkimage": "grub-common",
+    "mcopy": "mtools",
+    "mke2fs": "e2fsprogs",
+    "mkfs.fat": "dosfstools",
+    "mmd": "mtools",
     "mount": "mount",
+    "qemu-img": "qemu-utils",
+    "sfdisk": "fdisk",
     "umount": "mount",
 }
 
@@ -63,6 +71,16 @@ def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
 def proxies() -> dict[str, str]:
     """The caller's proxies, for programs that download. No others: a proxy's address may have a password in it."""
     return {name: os.environ[name] for name in INHERITED if name in os.environ}
+
+
+def keyring() -> dict[str, str]:
+    """Where the caller keeps OpenPGP keys (gpg(1)): signing is done with a person's own key."""
+    return {name: os.environ[name] for name in ("GNUPGHOME", "HOME") if name in os.environ}
+
+
+def generator() -> dict[str, str]:
+    """The caller's own GRUB menu generator, for libostree's grub2 back end: it must be the same in every call."""
+    return {name: os.environ[name] for name in ("OSTREE_GRUB2_EXEC", "OSTREE_DEBUG_GRUB2") if name in os.environ}
 
 
 def missing(program: str) -> ToolMissingError:

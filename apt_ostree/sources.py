@@ -27,9 +27,9 @@ def inside(root: Path, path: str | Path) -> Path:
 
     Raises OSError for a circle of links.
     """
-    todo, here, links = str(path).split("/")[::-1], root, 0
-    while todo:
-        name = todo.pop()
+    parts, here, links = str(path).split("/")[::-1], root, 0
+    while parts:
+        name = parts.pop()
         if name == "..":
             here = here if here == root else here.parent
         elif name not in ("", "."):
@@ -42,7 +42,7 @@ def inside(root: Path, path: str | Path) -> Path:
             if links > _MAX_LINKS:
                 raise OSError(f"too many links on the way to {path}")
             here = root if target.startswith("/") else here
-            todo += target.split("/")[::-1]
+            parts += target.split("/")[::-1]
     return here
 
 

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from apt_ostree import bls, commits, gvariant, origin
+from apt_ostree import bls, commits, gvariant, origin, records
 from apt_ostree.errors import AptOstreeError, NotOstreeError, NotRootError, ToolError
 from apt_ostree.model import Commit, Deployment, Origin, Unlocked
 from apt_ostree.paths import Paths
@@ -76,13 +76,14 @@ class _Reading:
     """A reading under way, with what went wrong on it."""
 
     paths: Paths
+    retained: frozenset[str] = frozenset()
     problems: list[str] = field(default_factory=list)
     commits: dict[str, Commit] = field(default_factory=dict)
 
 
 def load(paths: Paths) -> Sysroot:
     """Read a sysroot. Raises NotOstreeError when it is none, NotRootError when it may be read by root only."""
-    reading = _Reading(paths)
+    reading = _Reading(paths, retained(paths))
     try:
         stateroots = _stateroots(paths)
         addresses = _addresses(reading)
@@ -95,6 +96,11 @@ def load(paths: Paths) -> Sysroot:
         stateroots=stateroots,
         problems=tuple(reading.problems),
     )
+
+
+def retained(paths: Paths) -> frozenset[str]:
+    """Ids of deployments that are pinned by us, so that the next finalisation keeps them (retention.py)."""
+    return frozenset(records.texts(records.read(paths.store.retained), "pinned"))
 
 
 def load_commit(repo: Path, checksum: str) -> Commit:
@@ -115,7 +121,19 @@ def history(repo: Path, checksum: str, refspec: str) -> Iterator[Commit]:
                 yield commit
 
 
+def require_inside(paths: Paths) -> None:
+    """Raise NotOstreeError when a link leads out of an offline sysroot: what root writes there would hit this host."""
+    if paths.is_running_root:
+        return
+    root = os.path.realpath(paths.sysroot)
+    for path in (paths.ostree, paths.repo, paths.deploy, paths.boot):
+        real = os.path.realpath(path)
+        if os.path.commonpath((root, real)) != root:
+            raise NotOstreeError(f"{path} is a link that leads out of the sysroot, to {real}", hint=f"ls -l {path}")
+
+
 def _stateroots(paths: Paths) -> tuple[str, ...]:
+    require_inside(paths)
     try:
         return tuple(sorted(entry.name for entry in os.scandir(paths.deploy) if entry.is_dir(follow_symlinks=False)))
     except (FileNotFoundError, NotADirectoryError) as error:
@@ -209,6 +227,8 @@ def _deployment(reading: _Reading, index: int, address: _Address) -> Deployment:
             parsed = origin.parse(text)
         except AptOstreeError as problem:
             error = problem.message
+    if f"{address.osname}-{address.name}" in reading.retained:
+        parsed = replace(parsed, pinned=False)
     commit = _commit(reading, address.checksum)
     return Deployment(
         index=index,

@@ -9,23 +9,42 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from apt_ostree import fetch, health, history, host, initrd, preflight, pull, staged, sysroot
-from apt_ostree.deploy import Wanted, again, deploy_commit, hold_base, release_bases, stages, switch_default
+from apt_ostree import (
+    bootguard,
+    bootspace,
+    etcdiff,
+    fetch,
+    health,
+    history,
+    host,
+    initrd,
+    preflight,
+    pull,
+    retention,
+    staged,
+    sysroot,
+)
+from apt_ostree.context import Context, Options
+from apt_ostree.deploy import (
+    Wanted,
+    again,
+    deploy_commit,
+    hold_base,
+    redeploys,
+    release_bases,
+    stages,
+    switch_default,
+)
 from apt_ostree.errors import AptOstreeError, InterruptedByUser, UsageError
 from apt_ostree.faults import point
 from apt_ostree.guarding import Guard, guarded
 from apt_ostree.layer import LayerJob, initramfs_of, layer
 from apt_ostree.model import Plan, Pulled, Result
 from apt_ostree.paths import Store
-from apt_ostree.planning import (
-    Context,
-    MakeChange,
-    Options,
-    Planned,
-    apt_directory_for_dry_run,
-    make_plan,
-)
+from apt_ostree.planning import MakeChange, Planned, make_plan
 from apt_ostree.report import Durations, Warned, phase
+from apt_ostree.resolving import apt_directory_for_dry_run
+from apt_ostree.tools import ostree
 from apt_ostree.tree import users
 
 __all__ = ["Context", "Options", "execute"]
@@ -60,6 +79,8 @@ def _apply(guard: Guard, planned: Planned) -> Result:
     if not options.confirm(plan):
         raise InterruptedByUser("not confirmed; nothing was changed")
     pulled = _pull(guard, plan)
+    if plan.target or initramfs_of(plan.origin) is None:  # else there is another initramfs, whose size is not known
+        _check_target(guard, planned, plan.target or plan.base.checksum)
     fetched = _prepare(guard, planned)
     if options.download_only:
         message = "Base and packages downloaded." if pulled else "Packages downloaded."
@@ -67,9 +88,10 @@ def _apply(guard: Guard, planned: Planned) -> Result:
     before = preflight.free_bytes(guard.context.paths.repo)
     checksum = plan.target or _build(guard, planned)
     plan = _warn_of_bad(guard, plan, checksum)
+    _check_target(guard, planned, checksum)
     _deploy(guard, planned, checksum)
     _record(guard, planned)
-    _clean_up(guard)
+    _clean_up(guard, planned)
     return replace(_done(guard, plan, fetched, before), pulled=pulled)
 
 
@@ -80,6 +102,25 @@ def _pull(guard: Guard, plan: Plan) -> Pulled | None:
     guard.held.phase("pull")
     with phase(guard.context.reporter, "pull", "Pulling the base"):
         return pull.bring(guard.context.paths.repo, plan.pull, guard.context.reporter)
+
+
+def _check_target(guard: Guard, planned: Planned, checksum: str) -> None:
+    """Room for a commit, and an /etc that merges into it: what lacks is found here and not at shutdown."""
+    paths, system, plan = guard.context.paths, planned.situation.system, planned.plan
+    preflight.check_deploy(paths.deploy)
+    tracked = initrd.build(planned.situation.merge.path, plan.origin.initramfs_etc).archive
+    bootspace.check(paths, checksum, plan.stateroot, system.deployments, overlays=len(tracked))
+    if planned.target is not None and not redeploys(paths, system):
+        return  # it keeps the /etc it has
+    defaults = ostree.ls(paths.repo, checksum, f"/{etcdiff.DEFAULTS}", recursive=True)
+    kinds = {listed.path.removeprefix(f"/{etcdiff.DEFAULTS}/"): listed.kind for listed in defaults}
+    if wrong := etcdiff.unmergeable(planned.situation.merge.path, kinds):
+        raise AptOstreeError(
+            f"ostree cannot merge /etc into {checksum[:12]}: {wrong[0]}",
+            details=wrong,
+            hint="move what is here out of the way, then repeat the command",
+            code="etc-merge",
+        )
 
 
 def _warn_of_bad(guard: Guard, plan: Plan, checksum: str) -> Plan:
@@ -135,12 +176,14 @@ def _deploy(guard: Guard, planned: Planned, checksum: str) -> None:
     title = "Staging the deployment" if stages(context.paths, planned.situation.system) else "Deploying"
     with guard.interrupts.shielded(), phase(context.reporter, "deploy", title):
         point("deploy")
+        history.begin(context.paths.store, plan, planned.situation.first)
         hold_base(context.paths.repo, plan.base.checksum)
         try:
-            if planned.target is not None and not context.options.lock_finalization:
-                switch_default(context.paths, planned.situation.system, planned.target)
-            else:
-                deploy_commit(context.paths, planned.situation.system, _wanted(context, planned, checksum))
+            with bootguard.guarded(context.paths):
+                if planned.target is not None and not context.options.lock_finalization:
+                    switch_default(context.paths, planned.situation.system, planned.target)
+                else:
+                    deploy_commit(context.paths, planned.situation.system, _wanted(context, planned, checksum))
         except AptOstreeError:
             release_bases(context.paths.repo, planned.situation.system.deployments)
             raise
@@ -177,24 +220,30 @@ def _record(guard: Guard, planned: Planned) -> None:
     context, plan = guard.context, planned.plan
     with guard.interrupts.shielded():
         try:
+            point("history")
             system = sysroot.load(context.paths)
             staged.follow(context.paths, next(iter(system.deployments), None))
+            bootguard.note(context.paths)
             made = system.first(plan.stateroot)
             if made is not None:
                 history.append(context.paths.store, history.record(plan, planned.situation.first, made))
+            history.begun(context.paths.store).unlink(missing_ok=True)
         except (OSError, AptOstreeError) as error:
             context.reporter.event(Warned(message=f"what was deployed could not be recorded: {error}"))
 
 
-def _clean_up(guard: Guard) -> None:
+def _clean_up(guard: Guard, planned: Planned) -> None:
     """What is no longer needed goes. The deployment stands by now, so a failure here is a warning."""
     context = guard.context
     guard.held.phase("cleanup")
     with guard.interrupts.shielded(), phase(context.reporter, "cleanup", "Cleaning up"):
         try:
             point("cleanup")
+            keep = planned.situation.config.rollback_deployments
+            retention.settle(context.paths, planned.plan.stateroot, keep)
             deployments = sysroot.load(context.paths).deployments
             release_bases(context.paths.repo, deployments)
+            pull.release(context.paths.repo, deployments)
             fetch.prune(context.paths.store, deployments)
         except AptOstreeError as error:
             context.reporter.event(Warned(message=f"cleaning up failed: {error.message}"))

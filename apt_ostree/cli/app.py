@@ -9,66 +9,45 @@ import os
 import shlex
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 from typing import Any
 
 import typer
 
 from apt_ostree import __version__
 from apt_ostree.cli import argv as words
-from apt_ostree.cli import (
-    boot,
-    compose,
-    control,
-    db,
-    deploy,
-    doctor,
-    etc_diff,
-    history,
-    initramfs,
-    install,
-    kargs,
-    live,
-    override,
-    packages,
-    pin,
-    rebase,
-    schema,
-    status,
-    upgrade,
-    upkeep,
-    usroverlay,
-    verify,
-)
 from apt_ostree.cli.common import expose, one_of
 from apt_ostree.cli.help import Verbs
 from apt_ostree.cli.options import COLORS, PROGRESS, Settings
 from apt_ostree.cli.pages import HELP_NAMES, PROGRAM, verbs
-from apt_ostree.errors import EXIT_BUG, AptOstreeError, InterruptedByUser, UsageError
+from apt_ostree.errors import EXIT_BUG, AptOstreeError, InterruptedByUser, NotRootError, UsageError
 
-# one a line, so that two changes seldom meet
+# modules of this package with a `register(app)`; one a line, so that two changes seldom meet
 MODULES = (
-    boot,
-    compose,
-    control,
-    db,
-    deploy,
-    doctor,
-    etc_diff,
-    history,
-    initramfs,
-    install,
-    kargs,
-    live,
-    override,
-    packages,
-    pin,
-    rebase,
-    schema,
-    status,
-    upgrade,
-    upkeep,
-    usroverlay,
-    verify,
+    "boot",
+    "compose",
+    "control",
+    "db",
+    "delta",
+    "deploy",
+    "doctor",
+    "etc_diff",
+    "history",
+    "initramfs",
+    "install",
+    "kargs",
+    "live",
+    "override",
+    "packages",
+    "pin",
+    "rebase",
+    "repo",
+    "schema",
+    "status",
+    "upgrade",
+    "upkeep",
+    "usroverlay",
+    "verify",
 )
 COMPLETE_VARIABLE = "_APT_OSTREE_COMPLETE"
 DEBUG_VARIABLE = "APT_OSTREE_DEBUG"
@@ -116,7 +95,7 @@ def build() -> typer.Typer:
     expose(main, Settings)
     app.callback(cls=Verbs, invoke_without_command=True, epilog=EXAMPLES)(main)
     for module in MODULES:
-        module.register(app)
+        import_module(f"apt_ostree.cli.{module}").register(app)
     return app
 
 
@@ -226,8 +205,10 @@ def _system(error: OSError, debug: bool) -> AptOstreeError:
     import traceback
 
     what = error.strerror or str(error)
-    return AptOstreeError(
+    plain = isinstance(error, PermissionError) and os.geteuid() != 0
+    return (NotRootError if plain else AptOstreeError)(
         f"{what}: '{error.filename}'" if error.filename else what,
+        hint="sudo apt-ostree ..." if plain else "",
         code="system",
         details=traceback.format_exc().splitlines() if debug else (),
     )

@@ -2,15 +2,31 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from apt_ostree.cli import dynamic
-from apt_ostree.cli.common import absolute, change, group, verb
-from apt_ostree.cli.options import Archive, DryRun, Json, Recommends, Repo, Requests, Scripts, Settings, Wait
+from apt_ostree.cli.common import absolute, change, context, group, verb
+from apt_ostree.cli.options import (
+    Archive,
+    CacheOnly,
+    Download,
+    DryRun,
+    GpgSigning,
+    Json,
+    Recommends,
+    Repo,
+    Requests,
+    Scripts,
+    Settings,
+    Unchanged,
+    Wait,
+)
+from apt_ostree.cli.repo import signing
+from apt_ostree.errors import UsageError
 
 EXAMPLES = Path(__file__).parent.parent / "data/treefiles"
 
@@ -44,7 +60,7 @@ def install(settings: Settings, options: InstallOptions) -> int:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TreeOptions(Json, DryRun, Wait, Repo):
+class TreeOptions(GpgSigning, Json, DryRun, Download, CacheOnly, Unchanged, Wait, Repo):
     treefile: Annotated[
         str,
         typer.Argument(
@@ -52,19 +68,164 @@ class TreeOptions(Json, DryRun, Wait, Repo):
             help="What the tree is made of: a file, or the name of an example that comes with the program.",
         ),
     ]
+    lockfile: Annotated[
+        str,
+        typer.Option(
+            "--lockfile",
+            metavar="FILE",
+            help="The lockfile; without it, the one beside the treefile: tree.lock.json for tree.toml. Without "
+            "--write-lockfile it is honoured, as with --locked.",
+        ),
+    ] = ""
+    locked: Annotated[
+        bool,
+        typer.Option("--locked", help="Install exactly the versions and contents the lockfile names, or fail with 3."),
+    ] = False
+    write_lockfile: Annotated[
+        bool, typer.Option("--write-lockfile", help="Write what was installed into the lockfile.")
+    ] = False
+    parent: Annotated[
+        str, typer.Option("--parent", metavar="REV", help="Make the commit a child of REV, not of the branch's commit.")
+    ] = ""
+    no_parent: Annotated[bool, typer.Option("--no-parent", help="Make a commit without a parent.")] = False
+    write_commitid_to: Annotated[
+        str,
+        typer.Option(
+            "--write-commitid-to", metavar="FILE", help="Write the commit's checksum to FILE and leave the branch."
+        ),
+    ] = ""
+    force: Annotated[
+        bool, typer.Option("--force-nocache", help="Compose also when nothing that goes into the tree has changed.")
+    ] = False
 
 
 def tree(settings: Settings, options: TreeOptions) -> int:
     """Make a base commit from a treefile.
 
-    Lets mmdebstrap make a tree of Debian packages, brings it into the form an image needs, and commits it to the
-    branch the treefile names. The treefile is TOML with the keys suite, ref, packages, mirrors, components,
-    architecture, variant, recommends and version.
+    Chooses the packages with apt, lets mmdebstrap install just these, brings the tree into the form an image needs,
+    and commits it to the branch the treefile names. Packages and package lists are kept in the repository for the
+    next time. The keys of a treefile are described in apt-ostree-treefile(5).
+
+    With --gpg-sign the commit is signed when it is made: no branch ever leads to one without a signature.
+
+    Nothing is composed when the treefile, what it refers to and the packages are those of the branch's commit.
+
+    Two runs with the same lockfile make the same commit, byte for byte: everything has the time that stands in the
+    lockfile. Without one that is SOURCE_DATE_EPOCH of the environment, else the newest date of the archive's Release
+    files. Accounts keep the ids they have in the branch's commit.
     """
     from apt_ostree.ops import compose_tree as op
 
-    request = op.Request(treefile=_treefile(options.treefile), repo=absolute(options.repo))
+    if options.no_parent and options.parent:
+        raise UsageError("--parent and --no-parent exclude each other", hint="leave one of them out")
+    request = op.Request(
+        treefile=_treefile(options.treefile),
+        repo=absolute(options.repo),
+        lockfile=absolute(options.lockfile) if options.lockfile else None,
+        locked=options.locked or bool(options.lockfile and not options.write_lockfile),
+        write_lockfile=options.write_lockfile,
+        parent="" if options.no_parent else options.parent or None,
+        commit_file=absolute(options.write_commitid_to) if options.write_commitid_to else None,
+        force=options.force,
+        signing=signing(options),
+    )
     return change(settings, options, lambda context: op.run(context, request))
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageOptions(Json, DryRun, Repo):
+    ref: Annotated[str, typer.Argument(metavar="REF", help="The branch of the repository to make a disk of.")]
+    target: Annotated[str, typer.Argument(metavar="DEST", help="The file to make.")]
+    format: Annotated[str, typer.Option("--format", metavar="raw|qcow2", help="What kind of file.")] = "raw"
+    size: Annotated[
+        str,
+        typer.Option(
+            "--size",
+            metavar="SIZE",
+            help="Size of the disk, such as 8G. Without it there is room for the tree, one update and 512 MiB more.",
+        ),
+    ] = ""
+    karg: Annotated[
+        list[str],
+        typer.Option("--karg", metavar="KEY=VALUE", help="Boot with this kernel argument. May be repeated."),
+    ] = field(default_factory=list)
+    stateroot: Annotated[
+        str, typer.Option("--stateroot", "--os", metavar="NAME", help="Name of the stateroot to make.")
+    ] = "debian"
+    root_password_file: Annotated[
+        str,
+        typer.Option(
+            "--root-password-file",
+            metavar="FILE",
+            help="Let root log in with the password that is the one line of FILE, in clear or hashed (crypt(5)).",
+        ),
+    ] = ""
+    ssh_key_file: Annotated[
+        str,
+        typer.Option(
+            "--ssh-key-file", metavar="FILE", help="Let root log in by ssh with the public keys in FILE, one a line."
+        ),
+    ] = ""
+    menu_timeout: Annotated[
+        int,
+        typer.Option(
+            "--menu-timeout",
+            metavar="SECONDS",
+            min=0,
+            max=600,
+            help="How long GRUB shows its menu; 0: not at all, unless Esc is held.",
+        ),
+    ] = 3
+    force: Annotated[bool, typer.Option("--force", help="Replace DEST when it exists.")] = False
+
+
+def image(settings: Settings, options: ImageOptions) -> int:
+    """Make a disk that boots from a commit of a repository.
+
+    The disk has a GPT with three partitions: one for GRUB on BIOS machines, an EFI system partition with GRUB for
+    UEFI machines (without Secure Boot), and an ext4 root that holds everything else, /boot as well. The commit is
+    deployed there as the only deployment. GRUB's menu is the file libostree writes with every deployment, so updates
+    and rollbacks need no program to be run. Only the parts of the file that have content take room; the root is the
+    last partition and can be grown.
+
+    Without --root-password-file and --ssh-key-file nobody can log in. A virtual machine can be given a key when it is
+    started instead, as the systemd credential ssh.authorized_keys.root (systemd.system-credentials(7)), with QEMU by
+    -smbios type=11,value=io.systemd.credential:ssh.authorized_keys.root=KEY. The key stays on the disk. The
+    credentials passwd.hashed-password.root and passwd.plaintext-password.root do nothing: they are for accounts that
+    do not exist yet, and root does.
+
+    The disk knows no remote to update from: on the machine, 'ostree remote add' one, then 'apt-ostree rebase' to it.
+
+    An interrupted or failed run leaves nothing behind: no file, mount or loop device.
+    """
+    from apt_ostree.cli import screen
+    from apt_ostree.disk import parse_size
+    from apt_ostree.ops import compose_image as op
+    from apt_ostree.ui import image as view
+
+    request = op.Request(
+        repo=absolute(options.repo),
+        ref=options.ref,
+        target=absolute(options.target),
+        format=options.format,
+        size=parse_size(options.size) if options.size else None,
+        kargs=tuple(options.karg),
+        stateroot=options.stateroot,
+        root_password_file=absolute(options.root_password_file) if options.root_password_file else None,
+        ssh_key_file=absolute(options.ssh_key_file) if options.ssh_key_file else None,
+        menu_timeout=options.menu_timeout,
+        force=options.force,
+    )
+    with screen.reporting(settings, json=options.json) as reporter:
+        made = op.execute(context(settings, options, reporter), request)
+    if not settings.quiet or options.json or not made.changed:
+        screen.show(
+            settings,
+            options.json,
+            lambda: view.as_json(made),
+            lambda theme: view.text(made, verbose=settings.verbose > 0, theme=theme),
+        )
+    return 0
 
 
 def _treefile(argument: str) -> Path:
@@ -85,6 +246,18 @@ def register(app: typer.Typer) -> None:
     )
     verb(
         compose,
+        "image",
+        ImageOptions,
+        examples="""
+        apt-ostree compose image --repo repo debian/13/x86_64/minimal disk.raw
+        apt-ostree compose image --repo repo debian/13/x86_64/minimal vm.qcow2 \\
+            --format qcow2 --size 20G --ssh-key-file ~/.ssh/id_ed25519.pub
+        apt-ostree compose image --repo repo debian/13/x86_64/minimal disk.raw \\
+            --karg console=tty0 --karg console=ttyS0 --dry-run
+        """,
+    )(image)
+    verb(
+        compose,
         "install",
         InstallOptions,
         examples="""
@@ -100,5 +273,7 @@ def register(app: typer.Typer) -> None:
         ostree init --repo=repo --mode=bare
         apt-ostree compose tree debian-13-minimal --repo repo    # an example of ours
         apt-ostree compose tree mine.toml --repo repo --dry-run
+        apt-ostree compose tree mine.toml --repo repo --write-lockfile
+        apt-ostree compose tree mine.toml --repo repo --locked
         """,
     )(tree)

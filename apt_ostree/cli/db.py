@@ -9,7 +9,7 @@ import typer
 
 from apt_ostree.cli import dynamic
 from apt_ostree.cli.common import absolute, group, one_of, paths_of, verb
-from apt_ostree.cli.options import Json, Settings
+from apt_ostree.cli.options import Json, Settings, repeated
 from apt_ostree.cli.screen import show
 
 FORMATS = "block|diff|json"
@@ -39,9 +39,7 @@ class Revisions(AnyRepo, Json):
 class ListOptions(Revisions):
     match: Annotated[
         list[str],
-        typer.Option(
-            "--match", metavar="PATTERN", help="Only packages whose name fits a shell pattern. May be repeated."
-        ),
+        repeated("--match", "PATTERN", "Only packages whose name fits a shell pattern."),
     ] = field(default_factory=list)
 
 

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import typer
 
-from apt_ostree.cli.common import paths_of, verb
+from apt_ostree.cli.common import context, paths_of, verb
 from apt_ostree.cli.options import Json, Settings
-from apt_ostree.cli.screen import show
 from apt_ostree.errors import AptOstreeError
 
 
 @dataclass(frozen=True, kw_only=True)
 class DoctorOptions(Json):
-    """Options of doctor."""
+    restore_boot: Annotated[
+        bool,
+        typer.Option("--restore-boot", help="Put the former boot entries back when the present ones would not boot."),
+    ] = False
 
 
 def doctor(settings: Settings, options: DoctorOptions) -> int:
@@ -23,13 +26,22 @@ def doctor(settings: Settings, options: DoctorOptions) -> int:
     Lists how an OSTree system is recognised, with the result of each method, then the programs that are needed, the
     space, the boot entries and what earlier runs left behind. Changes nothing.
 
+    Each boot entry must have its kernel and initramfs, as its deployment has them, and stand in the boot loader's own
+    menu. Every command that writes boot entries looks at that and puts the former ones back when it is not so. For a
+    staged deployment ostree writes them when the system shuts down; --restore-boot then does the same. A drop-in of
+    ostree-finalize-staged.service calls it.
+
     The exit status is 1 when something must be put right, and 0 when there are only warnings.
     """
+    from apt_ostree.cli import screen
     from apt_ostree.ops import doctor as op
     from apt_ostree.ui import doctor as view
 
+    if options.restore_boot:
+        with screen.reporting(settings, json=options.json) as reporter:
+            op.restore_boot(context(settings, options, reporter))
     probes = op.probes(paths_of(settings))
-    show(settings, options.json, lambda: view.as_json(probes), lambda theme: view.text(probes, theme=theme))
+    screen.show(settings, options.json, lambda: view.as_json(probes), lambda theme: view.text(probes, theme=theme))
     return 0 if view.healthy(probes) else AptOstreeError.exit_code
 
 

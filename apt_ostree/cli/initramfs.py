@@ -9,7 +9,18 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from apt_ostree.cli.common import change, paths_of, verb
-from apt_ostree.cli.options import DryRun, Json, LockFinalization, Making, Reboot, Settings, Stateroot, Unchanged, Wait
+from apt_ostree.cli.options import (
+    DryRun,
+    Json,
+    LockFinalization,
+    Making,
+    Reboot,
+    Settings,
+    Stateroot,
+    Unchanged,
+    Wait,
+    repeated,
+)
 from apt_ostree.cli.screen import show
 from apt_ostree.errors import UsageError
 
@@ -55,11 +66,11 @@ def initramfs(settings: Settings, options: InitramfsOptions) -> int:
 class EtcOptions(LockFinalization, Stateroot, Json, DryRun, Reboot, Unchanged, Wait):
     track: Annotated[
         list[str],
-        typer.Option("--track", metavar="FILE", help="Track this file or directory below /etc. May be repeated."),
+        repeated("--track", "FILE", "Track this file or directory below /etc."),
     ] = field(default_factory=list)
-    untrack: Annotated[
-        list[str], typer.Option("--untrack", metavar="FILE", help="Track this one no longer. May be repeated.")
-    ] = field(default_factory=list)
+    untrack: Annotated[list[str], repeated("--untrack", "FILE", "Track this one no longer.")] = field(
+        default_factory=list
+    )
     untrack_all: Annotated[bool, typer.Option("--untrack-all", help="Track nothing any more.")] = False
     force_sync: Annotated[
         bool, typer.Option("--force-sync", help="Make a new deployment if tracked files have changed.")

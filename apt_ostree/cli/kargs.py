@@ -8,30 +8,32 @@ from typing import Annotated, Optional
 import typer
 
 from apt_ostree.cli.common import change, paths_of, verb
-from apt_ostree.cli.options import DryRun, Json, LockFinalization, Reboot, Settings, Stateroot, Unchanged, Wait
+from apt_ostree.cli.options import (
+    DryRun,
+    Json,
+    LockFinalization,
+    Reboot,
+    Settings,
+    Stateroot,
+    Unchanged,
+    Wait,
+    repeated,
+)
 from apt_ostree.cli.screen import show
 
 
 @dataclass(frozen=True, kw_only=True)
 class KargsOptions(LockFinalization, Stateroot, Json, DryRun, Reboot, Unchanged, Wait):
-    append: Annotated[
-        list[str], typer.Option("--append", metavar="KEY=VALUE", help="Add an argument, at the end. May be repeated.")
-    ] = field(default_factory=list)
+    append: Annotated[list[str], repeated("--append", "KEY=VALUE", "Add an argument, at the end.")] = field(
+        default_factory=list
+    )
     replace: Annotated[
         list[str],
-        typer.Option(
-            "--replace",
-            metavar="KEY=VALUE",
-            help="Change the value of the only KEY; KEY=OLD=NEW changes one of several. May be repeated.",
-        ),
+        repeated("--replace", "KEY=VALUE", "Change the value of the only KEY; KEY=OLD=NEW changes one of several."),
     ] = field(default_factory=list)
     delete: Annotated[
         list[str],
-        typer.Option(
-            "--delete",
-            metavar="KEY=VALUE",
-            help="Remove this argument; KEY alone removes the only one there is. May be repeated.",
-        ),
+        repeated("--delete", "KEY=VALUE", "Remove this argument; KEY alone removes the only one there is."),
     ] = field(default_factory=list)
     append_if_missing: Annotated[
         list[str],

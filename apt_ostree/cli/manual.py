@@ -7,8 +7,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from apt_ostree import __version__
-from apt_ostree.cli import completion
+from apt_ostree.cli import completion, treefile_page
 from apt_ostree.cli.pages import PROGRAM, Entry, Page, pages
+from apt_ostree.cli.roff import escape, paragraphs
 from apt_ostree.errors import EXIT_BUG, EXIT_UNCHANGED, AptOstreeError
 
 FILES = (
@@ -25,25 +26,25 @@ SEE_ALSO = ("ostree(1)", "rpm-ostree(1)", "apt-get(8)", "dpkg(1)", "bwrap(1)")
 
 
 def manuals(all_pages: Sequence[Page]) -> dict[str, str]:
-    """File name -> roff text, for every page and every alias."""
+    """File name -> roff text, for every command, every alias and every format."""
     root = all_pages[0]
     found = {f"{one.manual}.1": roff(one, root, all_pages) for one in all_pages}
     for one in all_pages:
         for alias in one.aliases:
             found[f"{PROGRAM}-{alias}.1"] = f".so man1/{one.manual}.1\n"
-    return found
+    return {**found, treefile_page.NAME: treefile_page.roff()}
 
 
 def roff(one: Page, root: Page, all_pages: Sequence[Page]) -> str:
     """One page in the man macros (groff_man(7)); no date, so that the same tree gives the same bytes."""
     lines = ['.\\" Made from the command tree by "make docs"; do not edit.']
-    lines.append(f'.TH {_escape(one.manual.upper())} 1 "" "{PROGRAM} {__version__}" "User Commands"')
-    lines += [".SH NAME", f"{_escape(one.manual)} \\- {_escape(_lower(one.summary))}"]
+    lines.append(f'.TH {escape(one.manual.upper())} 1 "" "{PROGRAM} {__version__}" "User Commands"')
+    lines += [".SH NAME", f"{escape(one.manual)} \\- {escape(_lower(one.summary))}"]
     lines += [".SH SYNOPSIS", *_synopsis(one)]
-    lines += [".SH DESCRIPTION", *_paragraphs((one.summary, *one.description))]
+    lines += [".SH DESCRIPTION", *paragraphs((one.summary, *one.description))]
     if one.aliases:
         names = ", ".join(f"{PROGRAM} {alias}" for alias in one.aliases)
-        lines += _paragraphs((f"The same under another name: {names}.",))[1:]
+        lines += paragraphs((f"The same under another name: {names}.",))[1:]
     lines += _commands(one)
     lines += _entries("ARGUMENTS", tuple(entry for entry in one.arguments if entry.help))
     lines += _entries("OPTIONS", one.options)
@@ -53,7 +54,7 @@ def roff(one: Page, root: Page, all_pages: Sequence[Page]) -> str:
     if not one.words:
         lines += [".SH FILES", *_pairs(FILES), ".SH ENVIRONMENT", *_pairs(ENVIRONMENT)]
     if one.examples:
-        lines += [".SH EXAMPLES", ".nf", *(_escape(line) for line in one.examples), ".fi"]
+        lines += [".SH EXAMPLES", ".nf", *(escape(line) for line in one.examples), ".fi"]
     lines += [".SH SEE ALSO", _see_also(one, all_pages)]
     return "\n".join(lines) + "\n"
 
@@ -78,11 +79,11 @@ def _kinds(kind: type[AptOstreeError]) -> Iterator[type[AptOstreeError]]:
 
 def _synopsis(one: Page) -> list[str]:
     """The command in bold, what is to be replaced in italics."""
-    words = [f"\\fB{_escape(one.command)}\\fR"]
+    words = [f"\\fB{escape(one.command)}\\fR"]
     words += [_term(entry, entry.names[-1]) for entry in one.needed]
     words.append("[\\fIOPTION\\fR...]")
     for entry in one.arguments:
-        words.append(_escape(entry.usage).replace(_escape(entry.metavar), f"\\fI{_escape(entry.metavar)}\\fR"))
+        words.append(escape(entry.usage).replace(escape(entry.metavar), f"\\fI{escape(entry.metavar)}\\fR"))
     if one.commands:
         words.append("\\fICOMMAND\\fR")
     return [" ".join(words)]
@@ -93,29 +94,25 @@ def _commands(one: Page) -> list[str]:
         return []
     lines = [".SH COMMANDS"]
     for name, summary in one.commands:
-        lines += [".TP", f"\\fB{_escape(name)}\\fR", _escape(summary)]
+        lines += [".TP", f"\\fB{escape(name)}\\fR", escape(summary)]
     return lines
 
 
 def _entries(title: str, entries: Sequence[Entry]) -> list[str]:
     lines = [f".SH {title}"] if entries else []
     for entry in entries:
-        lines += [".TP", ", ".join(_term(entry, name) for name in entry.names), _escape(entry.help)]
+        lines += [".TP", ", ".join(_term(entry, name) for name in entry.names), escape(entry.help)]
     return lines
 
 
 def _term(entry: Entry, name: str) -> str:
     if not name.startswith("-"):
-        return f"\\fI{_escape(entry.metavar)}\\fR"
-    return f"\\fB{_escape(name)}\\fR" + _escape(entry.spelled(name).removeprefix(name))
+        return f"\\fI{escape(entry.metavar)}\\fR"
+    return f"\\fB{escape(name)}\\fR" + escape(entry.spelled(name).removeprefix(name))
 
 
 def _pairs(pairs: Sequence[tuple[str, str]]) -> list[str]:
-    return [line for name, text in pairs for line in (".TP", f"\\fB{_escape(name)}\\fR", _escape(text))]
-
-
-def _paragraphs(texts: Sequence[str]) -> list[str]:
-    return [line for text in texts for line in (".PP", _escape(text))]
+    return [line for name, text in pairs for line in (".TP", f"\\fB{escape(name)}\\fR", escape(text))]
 
 
 def _see_also(one: Page, all_pages: Sequence[Page]) -> str:
@@ -123,18 +120,13 @@ def _see_also(one: Page, all_pages: Sequence[Page]) -> str:
     above = [p.manual for p in all_pages if p.words == one.words[:-1] and one.words]
     below = [p.manual for p in all_pages if p.words[:-1] == one.words and p.words]
     names = [f"{name}(1)" for name in (*above, *below)] + ([] if one.words else list(SEE_ALSO))
-    return ",\n".join(f"\\fB{_escape(name[:-3])}\\fR{name[-3:]}" for name in names)
+    names += ["apt-ostree-treefile(5)"] if one.words[:1] == ("compose",) else []
+    return ",\n".join(f"\\fB{escape(name[:-3])}\\fR{name[-3:]}" for name in names)
 
 
 def _lower(sentence: str) -> str:
     """A summary as NAME has it: no capital (man-pages(7)), no full stop."""
     return sentence[:1].lower() + sentence[1:].rstrip(".")
-
-
-def _escape(text: str) -> str:
-    """Text that groff shows as it is: no escapes, no request at a line's start, minus signs that can be copied."""
-    text = text.replace("\\", "\\e").replace("-", "\\-")
-    return f"\\&{text}" if text.startswith((".", "'")) else text
 
 
 def write(man: Path, completions: Path) -> None:

@@ -5,12 +5,19 @@ The groups have no slots: Python cannot merge slots of several bases.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Annotated, Optional
+from typing import Annotated, Any, Optional
 
 import typer
 
 from apt_ostree.cli import dynamic
+
+
+def repeated(flag: str, metavar: str, text: str, complete: Callable[..., Any] | None = None) -> Any:
+    """An option that may be given several times; `text` is its help without saying so."""
+    return typer.Option(flag, metavar=metavar, autocompletion=complete, help=f"{text} May be repeated.")
+
 
 COLORS = "auto|always|never"
 PROGRESS = "auto|plain|json|none"
@@ -104,21 +111,20 @@ class Yes:
 class Sources:
     disable_repo: Annotated[
         list[str],
-        typer.Option(
-            "--disable-repo",
-            metavar="NAME",
-            help="Leave out one file of sources.list.d, named without its suffix. May be repeated.",
-        ),
+        repeated("--disable-repo", "NAME", "Leave out one file of sources.list.d, named without its suffix."),
     ] = field(default_factory=list)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Archive(Sources):
-    """Where packages come from and how."""
-
+class CacheOnly:
     cache_only: Annotated[
         bool, typer.Option("--cache-only", "-C", help="Use no network, only what was downloaded before.")
     ] = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Archive(Sources, CacheOnly):
+    """Where packages come from and how."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -176,12 +182,7 @@ class Making(Archive, Download, Json, DryRun, Reboot, Scripts, Stateroot, Unchan
 class Uninstalling:
     uninstall: Annotated[
         list[str],
-        typer.Option(
-            "--uninstall",
-            metavar="REQUESTED",
-            autocompletion=dynamic.requested,
-            help="Uninstall this package in the same change. May be repeated.",
-        ),
+        repeated("--uninstall", "REQUESTED", "Uninstall this package in the same change.", dynamic.requested),
     ] = field(default_factory=list)
 
 
@@ -189,12 +190,7 @@ class Uninstalling:
 class Installing:
     install: Annotated[
         list[str],
-        typer.Option(
-            "--install",
-            metavar="PACKAGE",
-            autocompletion=dynamic.available,
-            help="Install this package in the same change. May be repeated.",
-        ),
+        repeated("--install", "PACKAGE", "Install this package in the same change.", dynamic.available),
     ] = field(default_factory=list)
 
 
@@ -206,3 +202,16 @@ SkipBranchCheck = Annotated[
 @dataclass(frozen=True, kw_only=True)
 class Repo:
     repo: Annotated[str, typer.Option("--repo", metavar="DIR", help="The OSTree repository to work in.")]
+
+
+@dataclass(frozen=True, kw_only=True)
+class GpgSigning:
+    """Whose OpenPGP signature is made."""
+
+    gpg_sign: Annotated[
+        list[str],
+        repeated("--gpg-sign", "KEYID", "Sign with this OpenPGP key: a fingerprint, a key id or an address."),
+    ] = field(default_factory=list)
+    gpg_homedir: Annotated[
+        str, typer.Option("--gpg-homedir", metavar="DIR", help="Where GnuPG has the key, when it is not ~/.gnupg.")
+    ] = ""

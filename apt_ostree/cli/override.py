@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Annotated, Optional
+from typing import Annotated, Any, Optional
 
 import typer
 
 from apt_ostree.cli import dynamic
 from apt_ostree.cli.common import change, group, verb
-from apt_ostree.cli.options import Installing, LockFinalization, Making, Recommends, Requests, Settings, Uninstalling
+from apt_ostree.cli.options import (
+    Installing,
+    LockFinalization,
+    Making,
+    Recommends,
+    Requests,
+    Settings,
+    Uninstalling,
+    repeated,
+)
 
 WORDS = "NAME=VERSION or NAME/SUITE of the archive, or a .deb file"
 
@@ -19,11 +28,19 @@ class Editing(Installing, Uninstalling, Requests, Recommends, LockFinalization, 
     """What every verb of overrides understands."""
 
 
+def _edit(settings: Settings, options: Editing, **overrides: Any) -> int:
+    """Change overrides, together with the requests every verb of overrides takes."""
+    from apt_ostree.ops import override as op
+
+    request = op.Request(install=tuple(options.install), uninstall=tuple(options.uninstall), **overrides)
+    return change(settings, options, lambda context: op.run(context, request))
+
+
 @dataclass(frozen=True, kw_only=True)
 class RemoveOptions(Editing):
     replace: Annotated[
         list[str],
-        typer.Option("--replace", metavar="PACKAGE", help=f"Replace this in the same change: {WORDS}. Repeatable."),
+        repeated("--replace", "PACKAGE", f"Replace this in the same change: {WORDS}."),
     ] = field(default_factory=list)
     packages: Annotated[
         list[str],
@@ -41,27 +58,14 @@ def remove(settings: Settings, options: RemoveOptions) -> int:
     system stay, as do its data in /var and its accounts. The removal is remembered for every new base; where the
     base does not have the package, it is inactive.
     """
-    from apt_ostree.ops import override as op
-
-    request = op.Request(
-        remove=tuple(options.packages),
-        replace=tuple(options.replace),
-        install=tuple(options.install),
-        uninstall=tuple(options.uninstall),
-    )
-    return change(settings, options, lambda context: op.run(context, request))
+    return _edit(settings, options, remove=tuple(options.packages), replace=tuple(options.replace))
 
 
 @dataclass(frozen=True, kw_only=True)
 class ReplaceOptions(Editing):
     remove: Annotated[
         list[str],
-        typer.Option(
-            "--remove",
-            metavar="PACKAGE",
-            autocompletion=dynamic.available,
-            help="Remove this package of the base in the same change. May be repeated.",
-        ),
+        repeated("--remove", "PACKAGE", "Remove this package of the base in the same change.", dynamic.available),
     ] = field(default_factory=list)
     packages: Annotated[list[str], typer.Argument(metavar="PACKAGE", help=f"{WORDS}. Files are named with a slash.")]
 
@@ -75,15 +79,7 @@ def replace(settings: Settings, options: ReplaceOptions) -> int:
     A replacement is remembered for every new base. It ends by itself, with a message, when a base has that version
     or a newer one; one by an older version ends only with a base of just that version.
     """
-    from apt_ostree.ops import override as op
-
-    request = op.Request(
-        replace=tuple(options.packages),
-        remove=tuple(options.remove),
-        install=tuple(options.install),
-        uninstall=tuple(options.uninstall),
-    )
-    return change(settings, options, lambda context: op.run(context, request))
+    return _edit(settings, options, replace=tuple(options.packages), remove=tuple(options.remove))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,15 +96,7 @@ def reset_override(settings: Settings, options: ResetOverrideOptions) -> int:
 
     The packages are in the new deployment again as the base has them.
     """
-    from apt_ostree.ops import override as op
-
-    request = op.Request(
-        reset=tuple(options.packages or ()),
-        reset_all=options.all,
-        install=tuple(options.install),
-        uninstall=tuple(options.uninstall),
-    )
-    return change(settings, options, lambda context: op.run(context, request))
+    return _edit(settings, options, reset=tuple(options.packages or ()), reset_all=options.all)
 
 
 @dataclass(frozen=True, kw_only=True)

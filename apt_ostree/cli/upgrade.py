@@ -9,7 +9,16 @@ import typer
 
 from apt_ostree.cli import dynamic
 from apt_ostree.cli.common import change, verb
-from apt_ostree.cli.options import Installing, LockFinalization, Making, Recommends, Requests, Settings, Uninstalling
+from apt_ostree.cli.options import (
+    Installing,
+    LockFinalization,
+    Making,
+    Recommends,
+    Requests,
+    Settings,
+    Uninstalling,
+    repeated,
+)
 from apt_ostree.errors import UsageError
 
 
@@ -30,11 +39,11 @@ class UpgradeOptions(Installing, Uninstalling, Requests, Recommends, LockFinaliz
     ] = False
     skip_layer: Annotated[
         list[str],
-        typer.Option(
+        repeated(
             "--skip-layer",
-            metavar="REQUESTED",
-            autocompletion=dynamic.requested,
-            help="Leave this requested package out for now; the next upgrade tries it again. May be repeated.",
+            "REQUESTED",
+            "Leave this requested package out for now; the next upgrade tries it again.",
+            dynamic.requested,
         ),
     ] = field(default_factory=list)
 

@@ -24,8 +24,10 @@ def verify(settings: Settings, options: VerifyOptions) -> int:
     """Verify that what is deployed is what was committed.
 
     Compares every file of every deployment with its object in the repository: what is replaced, missing, changed or
-    added outside of /etc and /var is told. Verifies the signature of each base whose remote asks for one. Then every
-    object is read and compared with its checksum by 'ostree fsck', and so are the local packages that are kept.
+    added outside of /etc and /var is told. Verifies the OpenPGP signature of each base whose remote asks for one, and
+    the ed25519 signature where ostree can; Debian's cannot, and a remote that asks for it does not verify then. At
+    last every object is read and compared with its checksum by 'ostree fsck', and so are the local packages that are
+    kept.
 
     Changes nothing, except that ostree remembers commits with broken objects as partial. The exit status is 7 when
     something does not verify.

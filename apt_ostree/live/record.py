@@ -25,10 +25,6 @@ class Live:
     etc: tuple[str, ...] = ()  # paths below /etc that are of that commit, not of the deployment
 
 
-def _file(store: Store) -> Path:
-    return store.root / "live.json"
-
-
 def tree(store: Store, checksum: str) -> Path:
     """Where the /usr of a live commit is checked out: a tree of its own, which no undeploy takes away."""
     return store.root / "live" / checksum / "usr"
@@ -36,7 +32,7 @@ def tree(store: Store, checksum: str) -> Path:
 
 def read(paths: Paths) -> Live:
     """The record, of whatever boot; an empty one when there is none or it is damaged."""
-    found = records.read(_file(paths.store))
+    found = records.read(paths.store.live)
     sums = {key: records.text(found, key) for key in ("replaced", "inprogress")}
     if any(value and not CHECKSUM.fullmatch(value) for value in sums.values()):
         return Live()
@@ -63,7 +59,7 @@ def write(paths: Paths, live: Live) -> None:
     else:
         _drop_ref(paths)
     records.write(
-        _file(paths.store),
+        paths.store.live,
         {
             "deployment": live.deployment,
             "boot-id": live.boot_id,
@@ -78,7 +74,7 @@ def forget(paths: Paths) -> None:
     """Nothing is live any more: its trees, its ref and the record go. Raises OSError, ToolError."""
     coreutils.remove(paths.store.root / "live")
     _drop_ref(paths)
-    _file(paths.store).unlink(missing_ok=True)
+    paths.store.live.unlink(missing_ok=True)
 
 
 def _drop_ref(paths: Paths) -> None:

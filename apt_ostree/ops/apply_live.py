@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from apt_ostree import commits, guarding, host, pkgdb, sysroot
+from apt_ostree.context import Context
 from apt_ostree.deploy import stages
 from apt_ostree.errors import AptOstreeError, ToolError, ToolMissingError, UsageError
 from apt_ostree.faults import point
@@ -14,7 +15,6 @@ from apt_ostree.live import etc, record, services
 from apt_ostree.live.record import Live
 from apt_ostree.model import Deployment, DiffKind, PackageChange, Result, Unlocked
 from apt_ostree.paths import Paths
-from apt_ostree.planning import Context
 from apt_ostree.report import Reporter, Warned, phase
 from apt_ostree.tools import coreutils, mount, ostree, systemctl, systemd
 from apt_ostree.tools.mount import Outside

@@ -9,11 +9,13 @@ from functools import cached_property
 from pathlib import Path
 
 from apt_ostree import aptroot, host, pkgdb, sysroot
+from apt_ostree.context import Context
 from apt_ostree.errors import AptOstreeError, NotOstreeError
 from apt_ostree.findings import Presence
 from apt_ostree.model import Deployment
-from apt_ostree.planning import Context, apt_directory_for_dry_run, base_state, situate
+from apt_ostree.planning import situate
 from apt_ostree.report import OutputLine, phase
+from apt_ostree.resolving import apt_directory_for_dry_run, base_state
 
 
 @dataclass(frozen=True)

@@ -7,11 +7,13 @@ from dataclasses import replace
 
 from apt_ostree import guarding, updates
 from apt_ostree.config import Policy
+from apt_ostree.context import Context
 from apt_ostree.errors import AptOstreeError
-from apt_ostree.model import AutomaticUpdates, Result
+from apt_ostree.model import Result
 from apt_ostree.ops import reboot, upgrade
-from apt_ostree.planning import Context, situate
+from apt_ostree.planning import situate
 from apt_ostree.pull import UNREACHED
+from apt_ostree.states import AutomaticUpdates
 
 # codes of errors that pass by themselves: the next run tries again, nobody need be told but by status
 PASSING = frozenset({UNREACHED, "refresh-failed", "download-failed", "busy"})

@@ -8,10 +8,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from apt_ostree import lookup, transaction
+from apt_ostree.context import Context
 from apt_ostree.errors import AptOstreeError, ToolError
 from apt_ostree.lookup import Finder, Found
 from apt_ostree.model import Commit, Origin, Result, Update
-from apt_ostree.planning import Change, Context, Situation
+from apt_ostree.planning import Change, Situation
 from apt_ostree.pull import Source, source_of
 from apt_ostree.tools import ostree
 

@@ -8,7 +8,9 @@ from collections.abc import Sequence
 
 from apt_ostree import commits, config, remotes, updates
 from apt_ostree.errors import AptOstreeError, UsageError
-from apt_ostree.model import AutomaticUpdates, BaseState, Commit, Deployment, Signature, Update
+from apt_ostree.model import Commit, Deployment, Update
+from apt_ostree.pull import source_of
+from apt_ostree.states import AutomaticUpdates, BaseState, Signature
 from apt_ostree.sysroot import Sysroot
 from apt_ostree.tools import ostree
 
@@ -39,7 +41,7 @@ def states(system: Sysroot, deployments: Sequence[Deployment]) -> dict[str, Base
 def _pending(system: Sysroot, deployment: Deployment) -> Commit | None:
     """The commit the branch stands at in our repo, when that is not older than the deployment's base."""
     repo, base = system.paths.repo, deployment.base_commit or deployment.commit
-    tip = remotes.read_ref(repo, deployment.origin.refspec)
+    tip = remotes.read_ref(repo, source_of(deployment.origin).ref)
     if not tip or tip == base.checksum or deployment.origin.hold_base:
         return None
     try:
@@ -57,24 +59,24 @@ def signatures(text: str) -> tuple[Signature, ...]:
         if match := _MADE.match(line):
             made = match
         elif made is not None and (who := _WHO.match(line)):
-            found.append(_signature(made, who["how"] == "Good", name=who["name"], email=who["email"] or ""))
+            found.append(_signature(made, who["how"], name=who["name"], email=who["email"] or ""))
             made = None
         elif made is not None and _MISSING.match(line):
-            found.append(_signature(made, False, key_missing=True))
+            found.append(_signature(made, ""))
             made = None
     return tuple(found)
 
 
-def _signature(
-    made: re.Match[str], valid: bool, *, key_missing: bool = False, name: str = "", email: str = ""
-) -> Signature:
+def _signature(made: re.Match[str], how: str, *, name: str = "", email: str = "") -> Signature:
+    """`how` is the word GPG has for it; empty: it has no such key."""
     try:
         moment = int(time.mktime(time.strptime(made["when"], "%a %b %d %H:%M:%S %Y")))
     except (ValueError, OverflowError):
         moment = 0
     return Signature(
-        valid=valid,
-        key_missing=key_missing,
+        valid=how == "Good",
+        key_missing=not how,
+        expired=how == "Expired",
         key_id=made["key"],
         algorithm=made["algorithm"],
         made=moment,

@@ -10,13 +10,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from apt_ostree import config, guarding, health, host, run, sysroot, transaction
+from apt_ostree.context import Context
 from apt_ostree.deploy import stages
-from apt_ostree.errors import AptOstreeError, ToolError, ToolMissingError, UsageError
+from apt_ostree.errors import AptOstreeError, BusyError, ToolError, ToolMissingError, UsageError
 from apt_ostree.health import Book
 from apt_ostree.journal import RunLog
-from apt_ostree.model import BootCheck, CheckResult, Deployment, Health, HealthState, TransactionKind
-from apt_ostree.planning import Change, Context, Situation
+from apt_ostree.model import Deployment, TransactionKind
+from apt_ostree.planning import Change, Situation
 from apt_ostree.report import OutputLine, Reporter, TeeReporter, Warned, phase
+from apt_ostree.states import BootCheck, CheckResult, Health, HealthState
 
 FOLDERS = ("usr/lib/apt-ostree/health.d", "etc/apt-ostree/health.d")  # a name in the second stands for the first's
 KINDS = ("required", "wanted")
@@ -157,6 +159,9 @@ def _roll_back(
     context = replace(context, options=replace(context.options, lenient=True))
     try:
         done = transaction.execute(context, lambda situation: _change(situation, wanted))
+    except BusyError:  # that passes: the checks decide again at the next boot, or when somebody repeats this
+        _put(context, system, booted, book, Health())
+        raise
     except AptOstreeError:
         _write(context, system, book)
         raise

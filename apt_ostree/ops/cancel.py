@@ -9,10 +9,11 @@ import time
 from dataclasses import dataclass
 
 from apt_ostree import guarding, host, lock, sysroot
+from apt_ostree.context import Context
 from apt_ostree.errors import AptOstreeError
-from apt_ostree.model import Result, TransactionOwner
+from apt_ostree.model import Result
 from apt_ostree.paths import Paths
-from apt_ostree.planning import Context
+from apt_ostree.states import TransactionOwner
 
 PATIENCE = 30.0  # seconds; scripts are killed after two, but the switch itself is never torn apart
 SWITCHING = ("deploy", "cleanup")  # phases of a transaction in which signals wait (transaction.py)

@@ -6,12 +6,12 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from apt_ostree import guarding, host, preflight, staged, sysroot
+from apt_ostree import bootguard, guarding, host, preflight, pull, staged, sysroot
+from apt_ostree.context import Context
 from apt_ostree.deploy import release_bases
 from apt_ostree.errors import UsageError
 from apt_ostree.model import Deployment, Result
 from apt_ostree.paths import Paths, Store
-from apt_ostree.planning import Context
 from apt_ostree.report import phase
 from apt_ostree.tools import coreutils, ostree
 
@@ -44,6 +44,7 @@ def run(context: Context, request: Request) -> Result:
             system = sysroot.load(context.paths)
             staged.follow(context.paths, next(iter(system.deployments), None))
             release_bases(context.paths.repo, system.deployments)
+            pull.release(context.paths.repo, system.deployments, unused=request.base)
             ostree.admin_cleanup(context.paths.sysroot)
         freed = max(0, before - _used(context.paths))
         return Result(
@@ -94,7 +95,8 @@ def _doomed(system: sysroot.Sysroot, stateroot: str, request: Request) -> list[D
 def _drop_deployments(context: Context, request: Request) -> int:
     doomed = _doomed(sysroot.load(context.paths), context.options.stateroot, request)
     for deployment in doomed:
-        ostree.admin_undeploy(context.paths.sysroot, deployment.index)
+        with bootguard.guarded(context.paths):
+            ostree.admin_undeploy(context.paths.sysroot, deployment.index)
     return len(doomed)
 
 

@@ -8,14 +8,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from apt_ostree import aptroot, commits, fetch, guarding, pkgdb, preflight, requests, resolve, transaction
-from apt_ostree.errors import AptOstreeError, ResolveError, ToolError
+from apt_ostree import aptroot, commits, fetch, guarding, pkgdb, preflight, repos, requests, resolve, transaction
+from apt_ostree.context import Context
+from apt_ostree.errors import ResolveError, ToolError
 from apt_ostree.layer import LayerJob, layer, state_digest
 from apt_ostree.model import Commit, Resolution, Result
 from apt_ostree.ops import install
 from apt_ostree.paths import Store
-from apt_ostree.planning import Context, resolve_on_base
 from apt_ostree.report import phase
+from apt_ostree.resolving import resolve_on_base
 from apt_ostree.tools import ostree
 from apt_ostree.tree import users
 
@@ -76,19 +77,8 @@ def run(context: Context, request: Request) -> Result:
 
 
 def _base(request: Request) -> Commit:
-    if not (request.repo / "objects").is_dir():
-        raise AptOstreeError(
-            f"there is no ostree repo at '{request.repo}'", hint=f"ostree init --repo={request.repo} --mode=bare"
-        )
-    try:
-        return commits.load(request.repo, ostree.rev_parse(request.repo, request.ref)).commit
-    except ToolError as error:
-        raise AptOstreeError(
-            f"there is no ref '{request.ref}' in '{request.repo}'",
-            details=error.details,
-            hint=f"see what there is: ostree refs --repo={request.repo}",
-            code="no-revision",
-        ) from error
+    repos.require(request.repo)
+    return commits.load(request.repo, repos.resolve(request.repo, request.ref)).commit
 
 
 def _refuse_inactive(context: Context, resolution: Resolution) -> None:

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from apt_ostree import commits, host, pkgdb, sysroot
 from apt_ostree.errors import AptOstreeError, ToolError, UsageError
-from apt_ostree.findings import PackageVersion
-from apt_ostree.model import Deployment, PackageDiff, PackageList
+from apt_ostree.findings import PackageDiff, PackageList, PackageVersion
+from apt_ostree.model import Deployment
 from apt_ostree.paths import Paths
 from apt_ostree.tools import ostree
 

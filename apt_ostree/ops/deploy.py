@@ -6,11 +6,13 @@ import contextlib
 from dataclasses import dataclass, replace
 
 from apt_ostree import commits, remotes
+from apt_ostree.context import Context
 from apt_ostree.errors import AptOstreeError, UsageError
 from apt_ostree.lookup import Finder, Found
 from apt_ostree.model import Commit, Result, TransactionKind
 from apt_ostree.ops import base, install
-from apt_ostree.planning import Change, Context, Situation
+from apt_ostree.planning import Change, Situation
+from apt_ostree.pull import source_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +51,7 @@ def _change(situation: Situation, finder: Finder, request: Request) -> Change:
 
 def _moved(situation: Situation, change: Change, found: Found) -> Change:
     """The commit as base, for now: the next upgrade goes on with the branch."""
-    tip = remotes.read_ref(situation.context.paths.repo, situation.origin.refspec)
+    tip = remotes.read_ref(situation.context.paths.repo, source_of(situation.origin).ref)
     chosen = "" if found.commit.checksum == tip else found.commit.checksum
     return base.moved(change, found, replace(situation.origin, override_commit=chosen, hold_base=False))
 
@@ -68,7 +70,7 @@ def _find(situation: Situation, finder: Finder, request: Request) -> Found:
             f"'{request.revision}' is not a revision", hint="use CHECKSUM, VERSION, revision=... or version=..."
         )
     repo = situation.context.paths.repo
-    starts = (remotes.read_ref(repo, situation.origin.refspec), situation.base.checksum)
+    starts = (remotes.read_ref(repo, source_of(situation.origin).ref), situation.base.checksum)
     ours = [commit for start in starts if start for commit in commits.ancestry(repo, start)]
     ours += [d.commit for d in situation.system.deployments if d.osname == situation.stateroot]
     with contextlib.suppress(LookupError):

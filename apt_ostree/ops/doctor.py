@@ -9,12 +9,28 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from apt_ostree import health, host, lock, pkgdb, preflight, run, staged, sysroot
+from apt_ostree import (
+    bootguard,
+    composefs,
+    config,
+    guarding,
+    health,
+    host,
+    lock,
+    pkgdb,
+    preflight,
+    run,
+    staged,
+    sysroot,
+)
+from apt_ostree.context import Context
 from apt_ostree.errors import AptOstreeError, ToolMissingError
 from apt_ostree.host import failed, ok, warning
-from apt_ostree.model import HealthState, Probe, Unlocked
+from apt_ostree.model import Unlocked
 from apt_ostree.paths import Paths
-from apt_ostree.tools import ostree
+from apt_ostree.report import Warned
+from apt_ostree.states import HealthState, Probe
+from apt_ostree.tools import mount
 
 _VERSION = re.compile(r"\d+(?:\.\d+)+")
 _ROOM = 512 * 1024 * 1024  # bytes; less than this and a bigger package will not go in
@@ -60,9 +76,23 @@ def probes(paths: Paths) -> tuple[Probe, ...]:
             *_health(paths),
             *_read_only(paths),
             _leftovers(paths),
+            *_retention(paths),
         ]
         found += host.check_boot(paths)
     return tuple(found)
+
+
+def restore_boot(context: Context) -> None:
+    """Put the former boot entries back when those a shutdown wrote would not boot. Raises NotRootError, AptOstreeError.
+
+    No lock: it follows ostree's own finalisation, which has none of ours, while everything else is ended.
+    """
+    guarding.require_root(context.options.command)
+    host.require_ostree(context.paths)
+    mount.enter_private_namespace()
+    guarding.make_writable(context.paths)
+    if why := bootguard.put_back(context.paths):
+        context.reporter.event(Warned(message=why))
 
 
 def tool_probe(tool: Tool) -> Probe:
@@ -116,8 +146,16 @@ def filesystem(path: Path, mountinfo: str) -> str:
 
 
 def _composefs(paths: Paths) -> Probe:
-    value = ostree.config_get(paths.repo, "ex-integrity.composefs") or "not configured"
-    return ok("composefs", value)
+    """Whether what asks for an image has one; what asks for none is mounted file by file."""
+    able = f"ostree of this machine was built {'with' if composefs.supported() else 'without'} it"
+    found = {}
+    with contextlib.suppress(AptOstreeError):
+        found = {each.id: composefs.of_deployment(each.path) for each in sysroot.load(paths).deployments}
+    if dead := [name for name, mounting in found.items() if mounting.dead]:
+        hint = "boot another deployment, and deploy it anew where 'ostree --version' lists composefs"
+        return failed("composefs", f"{', '.join(dead)} cannot boot: asks for an image and has none; {able}", hint)
+    images = sum(mounting.image for mounting in found.values())
+    return ok("composefs", f"{images} of {len(found)} deployments have an image; {able}")
 
 
 def _finalised(paths: Paths) -> Probe:
@@ -158,6 +196,16 @@ def _read_only(paths: Paths) -> Iterator[Probe]:
                 yield warning(name, f"writable: unlocked ({unlocked})", "a reboot locks it: systemctl reboot")
             else:
                 yield failed(name, "it can be written, and what is written there is lost or does harm", fix)
+
+
+def _retention(paths: Paths) -> Iterator[Probe]:
+    with contextlib.suppress(AptOstreeError):
+        system = sysroot.load(paths)
+        merge = system.booted or next(iter(system.deployments), None)
+        if merge is not None:
+            settings = config.load_leniently(merge.path)
+            pins = sum(deployment.origin.pinned for deployment in system.deployments)
+            yield ok("rollback deployments", f"{settings.rollback_deployments} kept; {pins} pinned beside them")
 
 
 def _leftovers(paths: Paths) -> Probe:

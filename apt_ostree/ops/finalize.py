@@ -6,11 +6,10 @@ from dataclasses import dataclass
 
 from apt_ostree import guarding, host, sysroot
 from apt_ostree import staged as records
+from apt_ostree.context import Context
 from apt_ostree.errors import AptOstreeError, UsageError
 from apt_ostree.model import Deployment, Result
-from apt_ostree.ops import reboot
 from apt_ostree.paths import Paths
-from apt_ostree.planning import Context
 from apt_ostree.tools import ostree
 
 _DIGITS = 7  # of a checksum are enough, as ostree has it
@@ -27,8 +26,12 @@ class Request:
 
 def run(context: Context, request: Request) -> Result:
     """Unlock the staged deployment and start a reboot. Raises UsageError, AptOstreeError; then it stays locked."""
-    reboot.check(context.paths)
     host.require_ostree(context.paths)
+    if not context.paths.is_running_root:
+        raise UsageError(
+            f"finalize-deployment is for the running system, and this is the one below '{context.paths.sysroot}'",
+            hint="leave --sysroot out",
+        )
     if not request.checksum and not request.allow_missing_checksum:
         raise UsageError(
             "which deployment? Its checksum says that it is the one you looked at",

@@ -14,9 +14,11 @@ def entries(paths: Paths, *, stateroot: str = "", limit: int = 0) -> tuple[Histo
     host.require_ostree(paths)
     try:
         records = history.read(paths.store)
+        deployments = sysroot.load(paths).deployments
+        if (last := history.unfinished(paths.store, deployments)) is not None:
+            records = (last, *records)
     except PermissionError as error:
         raise NotRootError(f"{error.filename} may be read by root only", hint="sudo apt-ostree history") from error
-    deployments = sysroot.load(paths).deployments
     kept = [record for record in records if stateroot in ("", record.stateroot)]
     return tuple(HistoryEntry(record=record, state=_state(record, deployments)) for record in kept[: limit or None])
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from apt_ostree import host, sysroot, transaction
+from apt_ostree.context import Context
 from apt_ostree.errors import AptOstreeError, UsageError
 from apt_ostree.model import Deployment, Result, TransactionKind
 from apt_ostree.paths import Paths
-from apt_ostree.planning import Change, Context, Situation
+from apt_ostree.planning import Change, Situation
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

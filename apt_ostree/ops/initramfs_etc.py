@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from apt_ostree import initrd, transaction
+from apt_ostree.context import Context
 from apt_ostree.errors import AptOstreeError, UsageError
 from apt_ostree.model import Result, TransactionKind
-from apt_ostree.planning import Change, Context, Situation
+from apt_ostree.planning import Change, Situation
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

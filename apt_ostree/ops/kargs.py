@@ -6,10 +6,11 @@ from dataclasses import dataclass, replace
 
 from apt_ostree import guarding, host, sysroot, transaction
 from apt_ostree import kargs as rules
+from apt_ostree.context import Context
 from apt_ostree.errors import AptOstreeError, UsageError
 from apt_ostree.model import Deployment, KargsChange, Result, TransactionKind
 from apt_ostree.paths import Paths
-from apt_ostree.planning import Change, Context, Situation
+from apt_ostree.planning import Change, Situation
 from apt_ostree.tools import editor
 
 NO_EDITS = rules.Edits()

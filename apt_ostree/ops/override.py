@@ -6,11 +6,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from apt_ostree import overrides, pkgdb, refusals, requests, transaction
+from apt_ostree.context import Context
 from apt_ostree.errors import UsageError
 from apt_ostree.installed import Installed
 from apt_ostree.model import LocalPackage, Origin, PackageRequest, Result, TransactionKind
 from apt_ostree.ops import install
-from apt_ostree.planning import Change, Context, Situation
+from apt_ostree.planning import Change, Situation
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from apt_ostree import guarding, host, sysroot
+from apt_ostree import guarding, host, retention, sysroot
+from apt_ostree.context import Context
 from apt_ostree.errors import AptOstreeError, UsageError
 from apt_ostree.model import Deployment, Result
-from apt_ostree.planning import Context
 from apt_ostree.tools import ostree
 
 WORDS = ("booted", "pending", "rollback")
@@ -29,6 +29,7 @@ def run(context: Context, request: Request) -> Result:
         return _result(context, request, found, done=False)
     with guarding.guarded(context, context.paths.store, None):
         found = _wanted(sysroot.load(context.paths), request)
+        retention.forget(context.paths, found)
         for deployment in found:
             ostree.admin_pin(context.paths.sysroot, deployment.index, unpin=not request.pin)
         return _result(context, request, found, done=True)

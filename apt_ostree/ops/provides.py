@@ -6,11 +6,11 @@ import posixpath
 import re
 
 from apt_ostree import relations
+from apt_ostree.context import Context
 from apt_ostree.errors import AptOstreeError, UsageError
 from apt_ostree.findings import Provided, Provider
 from apt_ostree.ops import ask
 from apt_ostree.pkgdb import status
-from apt_ostree.planning import Context
 from apt_ostree.requests import NAME
 from apt_ostree.tools import apt, dpkg
 from apt_ostree.tree.layout import LINKS

@@ -6,11 +6,12 @@ import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from apt_ostree.context import Context
 from apt_ostree.errors import AptOstreeError, UsageError
 from apt_ostree.lookup import Finder
 from apt_ostree.model import Result, TransactionKind
 from apt_ostree.ops import base, install
-from apt_ostree.planning import Change, Context, Situation
+from apt_ostree.planning import Change, Situation
 from apt_ostree.pull import Source
 
 _PIN = re.compile(r"(?P<rest>.*?):?(?P<checksum>[0-9a-f]{64})")

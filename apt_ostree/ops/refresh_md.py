@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from apt_ostree import aptroot, guarding, host, transaction
+from apt_ostree.context import Context
 from apt_ostree.model import Result
-from apt_ostree.planning import Context, base_state, situate
+from apt_ostree.planning import situate
 from apt_ostree.report import OutputLine, phase
+from apt_ostree.resolving import base_state
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from apt_ostree import transaction
+from apt_ostree.context import Context
 from apt_ostree.model import Origin, Result, TransactionKind
 from apt_ostree.ops import install, override
-from apt_ostree.planning import Change, Context, Situation
+from apt_ostree.planning import Change, Situation
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

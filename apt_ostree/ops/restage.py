@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from apt_ostree import commits, config, guarding, host, staged, sysroot
+from apt_ostree import bootguard, commits, config, guarding, host, staged, sysroot
 from apt_ostree import origin as origins
+from apt_ostree.context import Context
 from apt_ostree.deploy import Wanted, deploy_commit, stages
 from apt_ostree.errors import AptOstreeError, UsageError
 from apt_ostree.model import Result
 from apt_ostree.ops import apply_live
-from apt_ostree.planning import Context
 from apt_ostree.report import Warned, phase
 from apt_ostree.staged import Staged
 
@@ -90,4 +90,5 @@ def _stage(context: Context, system: sysroot.Sysroot, record: Staged) -> None:
         locked=record.locked,
     )
     deploy_commit(paths, system, wanted)
+    bootguard.note(paths)
     staged.follow(paths, sysroot.load(paths).deployments[0])

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from apt_ostree import transaction
+from apt_ostree.context import Context
 from apt_ostree.errors import AptOstreeError
 from apt_ostree.model import Deployment, Result, TransactionKind
-from apt_ostree.planning import Change, Context, Situation
+from apt_ostree.planning import Change, Situation
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,8 +17,12 @@ class Request:
 
 
 def run(context: Context, request: Request) -> Result:
-    """Make the rollback deployment the default. Raises AptOstreeError when there is none."""
+    """Make the rollback deployment the default. Raises AptOstreeError when there is none.
+
+    A configuration that makes no sense is a warning here: it may be what one wants to get away from.
+    """
     del request
+    context = replace(context, options=replace(context.options, lenient=True))
     return transaction.execute(context, _change)
 
 

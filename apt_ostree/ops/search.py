@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from debian.deb822 import Deb822
 
 from apt_ostree import aptroot, pkgdb, refusals
+from apt_ostree.context import Context
 from apt_ostree.errors import ResolveError, ToolError, UsageError
 from apt_ostree.findings import Facts, Hit, Offer
 from apt_ostree.ops import ask
-from apt_ostree.planning import Context
 from apt_ostree.tools import apt
 
 

@@ -8,9 +8,10 @@ from pathlib import Path
 from apt_ostree import commits, health, host, lock, pkgdb, staged, sysroot
 from apt_ostree.errors import AptOstreeError
 from apt_ostree.live import record as live
-from apt_ostree.model import PackageChange, StatusReport
+from apt_ostree.model import PackageChange
 from apt_ostree.ops import bases, etc_diff
 from apt_ostree.paths import Paths
+from apt_ostree.states import StatusReport
 from apt_ostree.trees import Trees, object_path
 
 

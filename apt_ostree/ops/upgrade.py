@@ -9,11 +9,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from apt_ostree import updates
+from apt_ostree.context import Context
 from apt_ostree.errors import UsageError
 from apt_ostree.lookup import Finder
 from apt_ostree.model import Origin, PackageRequest, Result, TransactionKind, Update
 from apt_ostree.ops import base, install
-from apt_ostree.planning import Change, Context, Situation
+from apt_ostree.planning import Change, Situation
 
 UP_TO_DATE = "No upgrade available."
 DOWNLOADED = 'Update downloaded. Deploy it, without a network, with "apt-ostree upgrade --cache-only"'

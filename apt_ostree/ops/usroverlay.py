@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from apt_ostree import guarding, host, lock, sysroot
+from apt_ostree.context import Context
 from apt_ostree.errors import AptOstreeError, BusyError, NotOstreeError, ToolError, UsageError
 from apt_ostree.live import record
 from apt_ostree.model import Result, Unlocked
-from apt_ostree.planning import Context
 from apt_ostree.tools import ostree
 
 _OPTIONS = {Unlocked.DEVELOPMENT: (), Unlocked.HOTFIX: ("--hotfix",), Unlocked.TRANSIENT: ("--transient",)}
@@ -28,12 +28,12 @@ class Request:
 
 def run(context: Context, request: Request) -> Result:
     """Unlock the booted deployment. Raises UsageError, NotOstreeError, BusyError, AptOstreeError."""
+    host.require_ostree(context.paths)
     if not context.paths.is_running_root:
         raise UsageError(
             f"usroverlay is for the running system, and this is the one below '{context.paths.sysroot}'",
             hint="leave --sysroot out",
         )
-    host.require_ostree(context.paths)
     booted = sysroot.load(context.paths).booted
     if booted is None:
         raise NotOstreeError("this system was not booted from a deployment", hint="apt-ostree doctor")

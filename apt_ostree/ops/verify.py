@@ -7,12 +7,12 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
-from apt_ostree import guarding, host, integrity, lock, remotes, sysroot
+from apt_ostree import guarding, host, integrity, lock, remotes, signing, sysroot
+from apt_ostree.context import Context
 from apt_ostree.errors import BusyError
 from apt_ostree.findings import Check
 from apt_ostree.model import Deployment, Unlocked
 from apt_ostree.paths import Paths
-from apt_ostree.planning import Context
 from apt_ostree.report import phase
 from apt_ostree.tools import ostree
 from apt_ostree.trees import Trees
@@ -61,7 +61,7 @@ def _deployment(paths: Paths, deployment: Deployment, trees: Trees) -> tuple[Che
 
 
 def _signatures(paths: Paths, system: sysroot.Sysroot) -> Iterator[Check]:
-    """One check for each base; layered commits are made here and not signed, what they were made from is."""
+    """Checks of each base; layered commits are made here and not signed, what they were made from is."""
     known = remotes.read(paths)
     for refspec, base in dict.fromkeys((d.origin.refspec, d.base_checksum) for d in system.deployments):
         name, colon, _ = refspec.partition(":")
@@ -70,16 +70,35 @@ def _signatures(paths: Paths, system: sysroot.Sysroot) -> Iterator[Check]:
         if remote is None and colon:
             detail = f"the remote '{name}' is not configured"
             yield replace(check, state="failed", detail=detail, problems=(f"{refspec}: {detail}",))
-        elif remote is None or not remote.gpg_verify:
-            yield replace(check, detail=f"the remote '{name}' asks for none") if remote else check
+        elif remote is None:
+            yield check
         else:
-            problems = tuple(unverified(ostree.show_signed(paths.repo, base, name)))
-            yield replace(
-                check,
-                state="failed" if problems else "ok",
-                detail=f"of {refspec}, by the keys of the remote '{name}'",
-                problems=problems,
-            )
+            detail = f"of {refspec}, by the keys of the remote '{name}'"
+            yield from _asked_for(paths, base, remote, replace(check, detail=detail))
+
+
+def _asked_for(paths: Paths, base: str, remote: remotes.Remote, check: Check) -> Iterator[Check]:
+    """A check for each kind of signature that the remote asks for."""
+    if remote.gpg_verify:
+        yield _judged(check, tuple(unverified(ostree.show_signed(paths.repo, base, remote.name))))
+    if remote.wants_ed25519:
+        yield _judged(replace(check, name=f"ed25519 {check.name}"), tuple(_ed25519(paths, base, remote)))
+    elif not remote.gpg_verify:
+        yield replace(check, detail=f"the remote '{remote.name}' asks for none")
+
+
+def _judged(check: Check, problems: tuple[str, ...]) -> Check:
+    return replace(check, state="failed" if problems else "ok", problems=problems)
+
+
+def _ed25519(paths: Paths, base: str, remote: remotes.Remote) -> Iterator[str]:
+    """Why there is no good ed25519 signature: what was asked for and cannot be looked at does not verify."""
+    if not signing.has_ed25519():
+        yield f"ostree {ostree.version()} of this machine was built without ed25519 signatures: it cannot be verified"
+    elif not (remote.ed25519_keys or remote.ed25519_file):
+        yield f"the remote '{remote.name}' has no ed25519 key"
+    elif told := ostree.verify_sign(paths.repo, base, signing.ED25519, remote.ed25519_keys, remote.ed25519_file):
+        yield " ".join(told.split())
 
 
 def unverified(text: str) -> Iterator[str]:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from apt_ostree import pkgdb, relations
+from apt_ostree.context import Context
 from apt_ostree.errors import AptOstreeError
 from apt_ostree.findings import Reason
 from apt_ostree.ops import ask
-from apt_ostree.planning import Context
 
 
 def why(context: Context, name: str) -> Reason:

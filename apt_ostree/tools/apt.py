@@ -56,6 +56,12 @@ def show_candidates(config: Path, names: Sequence[str]) -> Iterator[Deb822]:
     yield from Deb822.iter_paragraphs(done.stdout.splitlines(keepends=True), use_apt_pkg=False)
 
 
+def show_versions(config: Path, names: Sequence[str]) -> Iterator[Deb822]:
+    """`apt-cache show --all-versions`: every record of each name; names apt does not know are left out."""
+    done = run.capture(["apt-cache", "--all-versions", "show", "--", *names], env=_env(config), check=False)
+    yield from Deb822.iter_paragraphs(done.stdout.splitlines(keepends=True), use_apt_pkg=False)
+
+
 def search(config: Path, words: Sequence[str], *, names_only: bool = False) -> tuple[tuple[str, str], ...]:
     """`apt-cache search`: name and summary of packages that fit all words, which are regular expressions.
 

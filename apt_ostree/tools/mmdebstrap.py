@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +16,7 @@ class Bootstrap:
     suite: str
     target: Path
     variant: str
-    architecture: str
+    architectures: Sequence[str]  # the native one first
     components: Sequence[str]
     packages: Sequence[str]
     sources: Sequence[str]
@@ -28,16 +27,6 @@ class Bootstrap:
     customize_hooks: Sequence[str]
 
 
-def sync_in(outside: Path, inside: str) -> str:
-    """A hook that copies what is in a directory into the tree (mmdebstrap reads its words as a shell would)."""
-    return f"sync-in {shlex.quote(str(outside))} {inside}"
-
-
-def sync_out(inside: str, outside: Path) -> str:
-    """A hook that copies what is in a directory of the tree out of it."""
-    return f"sync-out {inside} {shlex.quote(str(outside))}"
-
-
 def argv(job: Bootstrap) -> tuple[str, ...]:
     """The complete command line."""
     return (
@@ -46,7 +35,7 @@ def argv(job: Bootstrap) -> tuple[str, ...]:
         "--format=directory",
         "--verbose",
         f"--variant={job.variant}",
-        f"--architectures={job.architecture}",
+        f"--architectures={','.join(job.architectures)}",
         f"--components={','.join(job.components)}",
         *([f"--include={','.join(job.packages)}"] if job.packages else []),
         *(f"--aptopt={option}" for option in job.apt_options),
@@ -63,3 +52,8 @@ def argv(job: Bootstrap) -> tuple[str, ...]:
 def bootstrap(words: Sequence[str], on_line: Callable[[str], None], *, env: Mapping[str, str]) -> None:
     """Run a command line made by `argv`. Raises ToolError, ToolMissingError."""
     run.stream(words, on_line, env={**run.proxies(), **env})
+
+
+def check() -> None:
+    """Raise ToolMissingError when mmdebstrap is not installed."""
+    run.capture(["mmdebstrap", "--version"])

@@ -78,6 +78,22 @@ def attach_read_only(source: Path, target: Path) -> None:
         os.close(tree)
 
 
+def loop(image: Path, target: Path, *, offset: int, size: int) -> None:
+    """Mount the ext4 in a part of a file, in bytes. Raises ToolError.
+
+    mount(8) makes the loop device, and the kernel lets it go with the mount (LO_FLAGS_AUTOCLEAR, loop(4)): in a
+    namespace of ours it outlives neither the mount nor us, however we end.
+    """
+    # noinit_itable: nobody fills the inode tables in the background, the image stays sparse (ext4(5))
+    options = f"loop,offset={offset},sizelimit={size},noinit_itable,nosuid,nodev"
+    run.capture(["mount", "-t", "ext4", "-o", options, image, target])
+
+
+def unmount_strictly(target: Path) -> None:
+    """Take a mount off; what was written to it is in its file or device then. Raises ToolError when it is in use."""
+    run.capture(["umount", target])
+
+
 def detach(target: Path) -> None:
     """Take the topmost mount off; programs that use it keep it until they end (umount2(2), MNT_DETACH)."""
     run.capture(["umount", "--lazy", target])

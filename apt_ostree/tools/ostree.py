@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from apt_ostree import run
 from apt_ostree.errors import ToolError
 
+_LISTED = re.compile(
+    r"(?P<kind>[-dl])[0-7]+ +\d+ +\d+ +(?P<size>\d+) +(?P<checksum>[0-9a-f]{64})(?: +[0-9a-f]{64})? +(?P<path>/.*)"
+)
 _SHORT = re.compile(r"[0-9a-f]{1,6}")
 
 
@@ -52,7 +56,7 @@ def init(repo: Path, *, mode: str, settings: Mapping[str, str]) -> None:
     """`ostree init`, then `ostree config set` of each setting."""
     run.capture(_repo(repo, "init", f"--mode={mode}"))
     for key, value in settings.items():
-        run.capture(_repo(repo, "config", "set", key, value))
+        config_set(repo, key, value)
 
 
 def pull(repo: Path, remote: str, what: str, options: Sequence[str], on_line: Callable[[str], None]) -> None:
@@ -63,9 +67,11 @@ def pull(repo: Path, remote: str, what: str, options: Sequence[str], on_line: Ca
     run.stream(_repo(repo, "pull", *options, "--", remote, what), on_line, env=run.proxies())
 
 
-def pull_local(repo: Path, source: Path, what: str, on_line: Callable[[str], None]) -> None:
+def pull_local(
+    repo: Path, source: Path, what: str, on_line: Callable[[str], None], *, options: Sequence[str] = ()
+) -> None:
     """`ostree pull-local --untrusted`: from a repo on this machine, every object checked. Raises ToolError."""
-    run.stream(_repo(repo, "pull-local", "--untrusted", "--", source, what), on_line)
+    run.stream(_repo(repo, "pull-local", "--untrusted", *options, "--", source, what), on_line)
 
 
 def remote_refs(repo: Path, remote: str) -> tuple[str, ...]:
@@ -90,6 +96,28 @@ def show_signed(repo: Path, checksum: str, remote: str) -> str:
 def cat(repo: Path, rev: str, path: str) -> str:
     """Content of one file of a commit."""
     return run.capture(_repo(repo, "cat", rev, path)).stdout
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listed:
+    """A line of `ostree ls`: kind is `-`, `d` or `l`; checksum of a file's object (of a directory: its contents)."""
+
+    kind: str
+    size: int
+    checksum: str
+    path: str
+
+
+def ls(repo: Path, commit: str, path: str, *, recursive: bool = False) -> tuple[Listed, ...]:
+    """`ostree ls --checksum` of what is in a directory; nothing when the commit has none such."""
+    whole = ["--recursive"] if recursive else []
+    done = run.capture(_repo(repo, "ls", "--checksum", *whole, commit, path), check=False)
+    found = []
+    for line in done.stdout.splitlines() if done.returncode == 0 else ():
+        if (match := _LISTED.fullmatch(line)) and match["path"] != path:
+            size = int(match["size"])
+            found.append(Listed(kind=match["kind"], size=size, checksum=match["checksum"], path=match["path"]))
+    return tuple(found)
 
 
 def checkout(repo: Path, commit: str, destination: Path, *, subpath: str = "") -> None:
@@ -129,7 +157,7 @@ def commit(
         *(f"--add-metadata-string={key}={value}" for key, value in (strings or {}).items()),
         *options,
     )
-    return run.capture(argv).stdout.strip().splitlines()[-1]
+    return run.capture(argv, env=run.keyring()).stdout.strip().splitlines()[-1]
 
 
 def diff(repo: Path, one: str, other: str) -> tuple[tuple[str, str], ...]:
@@ -151,6 +179,21 @@ def fsck_report(repo: Path) -> tuple[str, ...]:
     told = [line.strip() for line in (done.stdout + done.stderr).splitlines() if line.strip()]
     noise = ("fsck objects (", "Marking commit as partial", "error: Repository corruption encountered")
     return tuple(line for line in told if not line.startswith(noise)) or ("ostree fsck failed",)
+
+
+def admin_init_fs(sysroot: Path) -> None:
+    """`ostree admin init-fs --modern`: an empty directory becomes a sysroot with nothing but /boot and /ostree."""
+    run.capture(["ostree", "admin", "init-fs", "--modern", sysroot])
+
+
+def admin_os_init(sysroot: Path, stateroot: str) -> None:
+    """`ostree admin os-init`: a stateroot with an empty /var."""
+    run.capture(["ostree", "admin", "os-init", f"--sysroot={sysroot}", stateroot])
+
+
+def config_set(repo: Path, key: str, value: str) -> None:
+    """`ostree config set`."""
+    run.capture(_repo(repo, "config", "set", key, value))
 
 
 def admin_status(sysroot: Path) -> str:
@@ -187,17 +230,17 @@ def admin_deploy(
         *options,
         commit,
     ]
-    run.capture(argv)
+    run.capture(argv, env=run.generator())
 
 
 def admin_undeploy(sysroot: Path, index: int) -> None:
     """`ostree admin undeploy`."""
-    run.capture(["ostree", "admin", "undeploy", f"--sysroot={sysroot}", str(index)])
+    run.capture(["ostree", "admin", "undeploy", f"--sysroot={sysroot}", str(index)], env=run.generator())
 
 
 def admin_set_default(sysroot: Path, index: int) -> None:
     """`ostree admin set-default` (not in ostree 2022.7)."""
-    run.capture(["ostree", "admin", "set-default", f"--sysroot={sysroot}", str(index)])
+    run.capture(["ostree", "admin", "set-default", f"--sysroot={sysroot}", str(index)], env=run.generator())
 
 
 def admin_pin(sysroot: Path, index: int, *, unpin: bool = False) -> None:
@@ -226,6 +269,40 @@ def version() -> str:
         if "Version:" in line:
             return line.split("'")[1]
     raise ToolError("'ostree --version' names no version", argv=("ostree", "--version"))
+
+
+def features(sandbox: Sequence[str] = ()) -> frozenset[str]:
+    """What an ostree was built with, by `ostree --version`: of the machine, or of the tree a sandbox runs in."""
+    lines = run.capture([*sandbox, "ostree", "--version"]).stdout.splitlines()
+    return frozenset(line.strip().removeprefix("- ") for line in lines if line.startswith("  - "))
+
+
+def gpg_sign(repo: Path, commit: str, keys: Sequence[str], home: Path | None) -> None:
+    """`ostree gpg-sign`. It signs once more when the key has signed already."""
+    place = [f"--gpg-homedir={home}"] if home else []
+    run.capture(_repo(repo, "gpg-sign", *place, commit, *keys), env=run.keyring())
+
+
+def sign(repo: Path, commit: str, kind: str, keys_file: Path) -> None:
+    """`ostree sign` with the secret key in a file."""
+    run.capture(_repo(repo, "sign", f"--sign-type={kind}", f"--keys-file={keys_file}", commit))
+
+
+def verify_sign(repo: Path, commit: str, kind: str, keys: Sequence[str], keys_file: str) -> str:
+    """`ostree sign --verify`: empty when one of the public keys has signed, else what ostree says."""
+    place = [f"--keys-file={keys_file}"] if keys_file else []
+    done = run.capture(_repo(repo, "sign", "--verify", f"--sign-type={kind}", *place, commit, *keys), check=False)
+    return "" if done.returncode == 0 else done.stderr.strip() or "ostree sign failed"
+
+
+def summary_update(repo: Path, options: Sequence[str] = ()) -> None:
+    """`ostree summary --update`. Without a key in the options it removes the signature there was."""
+    run.capture(_repo(repo, "summary", "--update", *options), env=run.keyring())
+
+
+def delta_generate(repo: Path, options: Sequence[str], on_line: Callable[[str], None]) -> None:
+    """`ostree static-delta generate`; what it writes goes to `on_line`. Raises ToolError."""
+    run.stream(_repo(repo, "static-delta", "generate", *options), on_line)
 
 
 def has_set_default() -> bool:

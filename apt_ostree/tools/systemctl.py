@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from apt_ostree import run
 
 
@@ -13,3 +15,11 @@ def reboot() -> None:
 def daemon_reload() -> None:
     """`systemctl daemon-reload`: systemd reads its units again. Raises ToolError, ToolMissingError."""
     run.capture(["systemctl", "daemon-reload"])
+
+
+def offline(prefix: Sequence[str], verb: str, units: Sequence[str]) -> None:
+    """`systemctl enable`, `disable`, `mask` or `set-default` on the files of a tree. Raises ToolError.
+
+    `prefix` is a sandbox with SYSTEMD_OFFLINE=1.
+    """
+    run.capture([*prefix, "systemctl", verb, "--", *units])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from apt_ostree import run
 
 
@@ -13,3 +15,8 @@ def sysusers() -> run.Completed:
 def tmpfiles(*prefixes: str) -> run.Completed:
     """`systemd-tmpfiles --create` of what lies below the prefixes."""
     return run.capture(["systemd-tmpfiles", "--create", *(f"--prefix={prefix}" for prefix in prefixes)], check=False)
+
+
+def sysusers_inline(prefix: Sequence[str], lines: Sequence[str]) -> None:
+    """`systemd-sysusers --inline`: make the accounts these lines of sysusers.d(5) name, in a tree. Raises ToolError."""
+    run.capture([*prefix, "systemd-sysusers", "--inline", *lines])

@@ -22,21 +22,25 @@ _MAX_CONTROL = 16 * 1024 * 1024
 _ARCHITECTURE = re.compile(r"[a-z0-9][a-z0-9-]*")  # Policy 11.1; it becomes part of file names
 
 
+def fields(path: Path) -> Deb822:
+    """The control file of a .deb (deb-control(5)). Raises ToolError, UsageError for what is no package archive."""
+    return next(Deb822.iter_paragraphs(io.StringIO(_control_text(path)), use_apt_pkg=False), Deb822())
+
+
 def control(path: Path) -> Package:
     """Name, version and architecture of a .deb. Raises UsageError for what is no Debian package archive."""
     try:
-        text = _control_text(path)
-        fields = next(Deb822.iter_paragraphs(io.StringIO(text), use_apt_pkg=False), Deb822())
-        spec = f"{fields['Package']}={fields['Version']}"
+        found = fields(path)
+        spec = f"{found['Package']}={found['Version']}"
         requests.parse(spec)
-        if not _ARCHITECTURE.fullmatch(fields["Architecture"]):
-            raise ValueError(f"there is no architecture {fields['Architecture']!r}")
+        if not _ARCHITECTURE.fullmatch(found["Architecture"]):
+            raise ValueError(f"there is no architecture {found['Architecture']!r}")
         return Package(
-            name=fields["Package"],
-            version=fields["Version"],
-            arch=fields["Architecture"],
-            source=fields.get("Source", fields["Package"]).split()[0],
-            size=requests.installed_size(fields.get("Installed-Size", "")),
+            name=found["Package"],
+            version=found["Version"],
+            arch=found["Architecture"],
+            source=found.get("Source", found["Package"]).split()[0],
+            size=requests.installed_size(found.get("Installed-Size", "")),
         )
     except ToolError as error:
         raise UsageError(

@@ -16,6 +16,7 @@ _BOOTSTRAP = (
     "etc/hostname",
     "usr/sbin/policy-rc.d",
 )
+_UNINITIALIZED = "uninitialized\n"
 _UNIT = "apt-ostree-sshd-keygen.service"
 _SYSTEM = "usr/lib/systemd/system"
 # sshd-keygen.service of Debian 13 asks for ConditionFirstBoot, which an empty machine-id never is (machine-id(5)).
@@ -35,14 +36,19 @@ ExecStart=/usr/bin/ssh-keygen -A
 """
 
 
-def apply(root: Path, *, compose: bool) -> None:
-    """Take identity out of a tree with a real /etc. `compose`: also what the bootstrap left in its configuration."""
+def apply(root: Path, *, compose: bool, machine_id: str = "") -> None:
+    """Take identity out of a tree with a real /etc. `compose`: also what the bootstrap left in its configuration.
+
+    `machine_id` is what /etc/machine-id holds: nothing, or `uninitialized`.
+    """
     etc = root / "etc"
     # empty: each machine gets its own id at first boot, without first-boot presets (machine-id(5))
-    if fsops.exists(etc / "machine-id") and (not fsops.is_file(etc / "machine-id") or fsops.read(etc / "machine-id")):
+    text = f"{machine_id}\n" if machine_id else ""
+    if not compose and fsops.read(etc / "machine-id") == _UNINITIALIZED:
+        text = _UNINITIALIZED  # the base was composed so
+    if not fsops.is_file(etc / "machine-id") or fsops.read(etc / "machine-id") != text:
         fsops.remove(etc / "machine-id")
-    if not fsops.exists(etc / "machine-id"):
-        fsops.write(root, "etc/machine-id", "", 0o444)
+        fsops.write(root, "etc/machine-id", text, 0o444)
     _ssh(root)
     if compose:
         for rel in _BOOTSTRAP:

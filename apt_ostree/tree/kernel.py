@@ -20,6 +20,8 @@ _GRUB = "etc/default/grub"
 _GRUB_TEXT = "GRUB_DEFAULT=0\nGRUB_TIMEOUT=5\n"
 _NAMES = {"vmlinuz": "vmlinuz", "vmlinux": "vmlinuz", "config": "config", "System.map": "System.map"}
 _BOOT = re.compile(r"(vmlinuz|vmlinux|config|System\.map|initrd\.img)-(.+)")
+# ostree-prepare-root(1) reads it in the initramfs; the module of Debian 12 does not bring it there
+_INCLUDED = ("--include", f"/{PREPARE_ROOT}", f"/{PREPARE_ROOT}")
 _NEEDED = ("usr/lib/ostree/ostree-prepare-root", "ostree-prepare-root.service")
 
 
@@ -60,14 +62,18 @@ def installed(root: Path) -> list[str]:
     return [name for name in names if fsops.is_file(modules / name / "vmlinuz")]
 
 
-def make_initramfs(root: Path, version: str, sandbox: Sequence[str], on_line: Callable[[str], None]) -> None:
+def make_initramfs(
+    root: Path, version: str, sandbox: Sequence[str], on_line: Callable[[str], None], *, arguments: Sequence[str] = ()
+) -> None:
     """Write prepare-root.conf, then let the tree's own dracut build its initramfs, and look into it.
 
     Raises AptOstreeError when it cannot be built or lacks what mounts the deployment (code `initramfs`).
     """
     if not fsops.is_file(root / "usr/bin/dracut"):
+        other = fsops.is_file(root / "usr/sbin/mkinitramfs")
+        why = "initramfs-tools, which has no hook for ostree" if other else "no dracut to make an initramfs with"
         raise AptOstreeError(
-            "the tree has a kernel and no dracut to make an initramfs with",
+            f"the tree has a kernel and {why}",
             hint="add 'dracut' and 'ostree-boot' to the packages of the treefile",
             code="initramfs",
         )
@@ -76,11 +82,12 @@ def make_initramfs(root: Path, version: str, sandbox: Sequence[str], on_line: Ca
     if not fsops.exists(root / _GRUB):
         fsops.write(root, _GRUB, _GRUB_TEXT)
     rel = f"{MODULES}/{version}/initramfs.img"
-    dracut.build(sandbox, version, f"/{rel}", on_line, compress=_compressor(root, version))
+    words = (*_INCLUDED, *arguments)
+    dracut.build(sandbox, version, f"/{rel}", on_line, compress=_compressor(root, version), arguments=words)
     if not fsops.is_file(root / rel):
         raise AptOstreeError("dracut made no initramfs", code="initramfs")
     (root / rel).chmod(0o644)
-    _check(dracut.contents(sandbox, f"/{rel}"))
+    _check(dracut.contents(sandbox, f"/{rel}"), (*_NEEDED, PREPARE_ROOT))
 
 
 def remake_initramfs(
@@ -116,8 +123,8 @@ def _compressor(root: Path, version: str) -> str:
     return "zstd -q -5 -T0" if able else ""
 
 
-def _check(listing: str) -> None:
-    missing = [name for name in _NEEDED if name not in listing]
+def _check(listing: str, needed: Sequence[str] = _NEEDED) -> None:
+    missing = [name for name in needed if name not in listing]
     if missing or not re.search(r"\.wants/ostree-prepare-root\.service", listing):
         raise AptOstreeError(
             f"the initramfs cannot boot a deployment, it lacks: {', '.join(missing) or 'the link that starts it'}",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import struct
 from pathlib import Path
 
@@ -15,10 +16,14 @@ _TIMESTAMP = 0
 def normalise(root: Path) -> int:
     """Give timestamp-based .pyc files below `root` the source time 0; returns how many were changed.
 
-    Otherwise Python would find each of them stale in a deployment and compile at every start.
+    Otherwise Python would find each of them stale in a deployment and compile at every start. The sources get that
+    time here as well: what a commit moves into the repo (ostree-commit(1), --consume) keeps its own until it is pulled.
+    No file below `root` may be one of a repo.
     """
     count = 0
     for entry in fsops.walk(root):
+        if entry.is_file and entry.rel.endswith(".py"):
+            os.utime(entry.path, ns=(0, 0), follow_symlinks=False)
         if entry.is_file and entry.rel.endswith(".pyc"):
             count += _normalise(entry)
     return count

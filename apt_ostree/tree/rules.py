@@ -25,13 +25,26 @@ from apt_ostree.tree import (
     users,
     var,
 )
-from apt_ostree.tree.users import Identities
+from apt_ostree.tree.users import Identities, Removable
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """Where the rules leave a choice. `opt_is_state`: /opt is copied to the machine once instead of being the image's;
+    `local_is_state`: the same for /usr/local, which is refused otherwise."""
+
+    opt_is_state: bool = False
+    local_is_state: bool = False
+    hostname: str = ""
+    machine_id: str = ""  # what /etc/machine-id holds
+    removable: Removable = field(default_factory=Removable)  # accounts that may be gone
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FinishJob:
     """A tree with a real /etc, and the directory with what is new in /var (whiteouts of an overlay are ignored).
 
+    `policy`: what the treefile says of files that could go either way.
     `compose`: the tree comes from a bootstrap, its top is still that of an ordinary system and its files are
     its own. `known`: ids to keep (only looked at for a bootstrap: layering settles ids before it folds).
     """
@@ -40,6 +53,7 @@ class FinishJob:
     var: Path
     compose: bool = False
     known: Identities = field(default_factory=Identities)
+    policy: Policy = field(default_factory=Policy)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,11 +93,14 @@ def arrange(job: FinishJob) -> Arranged:
     layout.check(root)
     if job.compose:
         layout.apply(root)
+        users.refuse_changes(root, job.known, job.policy.removable)
         users.settle_ids(root, None, job.known)
         pyc.normalise(root / "usr")
     version, dropped = kernel.apply(root)
     dpkgdb.apply(root, job.var)
-    identity.apply(root, compose=job.compose)
+    identity.apply(root, compose=job.compose, machine_id=job.policy.machine_id)
+    if job.policy.hostname:
+        fsops.write(root, "etc/hostname", f"{job.policy.hostname}\n")
     layout.homes(root)
     found_users, found_groups = users.apply(root)
     dropped += _var(job)
@@ -110,8 +127,9 @@ def seal(job: FinishJob, arranged: Arranged) -> FinishReport:
 def _var(job: FinishJob) -> list[str]:
     root = job.root
     owners = dpkgdb.owners(root)
-    opt.check_local(job.var, owners)
-    lines = opt.apply(root, job.var, owners)
+    if not job.policy.local_is_state:
+        opt.check_local(job.var, owners)
+    lines = {} if job.policy.opt_is_state else opt.apply(root, job.var, owners)
     more, dropped = var.apply(root, job.var, owners, _names(root))
     for package, group in more.items():
         lines.setdefault(package, []).extend(group)

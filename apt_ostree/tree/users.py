@@ -32,6 +32,14 @@ class Identities:
     groups: Mapping[str, int] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Removable:
+    """Accounts of the former build that need not be there any more."""
+
+    users: frozenset[str] = frozenset()
+    groups: frozenset[str] = frozenset()
+
+
 @dataclass(frozen=True, slots=True)
 class _Kind:
     """Users or groups, so that both go the same way."""
@@ -53,6 +61,32 @@ def identities(*deployments: Path) -> Identities:
             for name, group in accounts.groups(fsops.read(etc / "group")).items():
                 groups.setdefault(name, group.gid)
     return Identities(users=users, groups=groups)
+
+
+def refuse_changes(tree: Path, known: Identities, removable: Removable) -> None:
+    """Refuse a build that lost accounts of the former one, or has other ids where nothing can be done about them.
+
+    Ids that Debian or an administrator fixed (Policy 9.2.2: all but the system range) are not exchanged, those of
+    the system range are what `settle_ids` puts right. Raises AptOstreeError (code `id-drift`) with the whole list.
+    """
+    low, high = _range(tree, None)
+    now = (("user", _uids(_text(tree, None, "passwd")), known.users, removable.users),
+           ("group", _gids(_text(tree, None, "group")), known.groups, removable.groups))  # fmt: skip
+    wrong = []
+    for word, new, former, dispensable in now:
+        for name, number in sorted(former.items()):
+            if name not in new:
+                wrong += [] if name in dispensable else [f"the {word} {name} ({number}) is gone"]
+            elif new[name] != number and not (low <= new[name] <= high and low <= number <= high):
+                wrong.append(f"the {word} {name} has the id {new[name]} and had {number}")
+    if wrong:
+        raise AptOstreeError(
+            f"accounts are not what they were in the branch's last commit: {wrong[0]}",
+            details=wrong,
+            hint="files on machines would change hands; for accounts that may go: ignore-removed-users and "
+            "ignore-removed-groups of the treefile",
+            code="id-drift",
+        )
 
 
 def settle_ids(upper: Path, tree: Path | None, known: Identities) -> None:

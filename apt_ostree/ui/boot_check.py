@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from apt_ostree.model import BootCheck, CheckResult, HealthState
+from apt_ostree.states import BootCheck, CheckResult, HealthState
 from apt_ostree.ui.jsonshape import health_json
 from apt_ostree.ui.theme import PLAIN, Style, Theme, clean
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, NotRequired, TypedDict
 
-from apt_ostree.findings import PackageVersion
-from apt_ostree.model import DiffKind, Package, PackageChange, PackageDiff, PackageList
+from apt_ostree.findings import PackageDiff, PackageList, PackageVersion
+from apt_ostree.model import DiffKind, Package, PackageChange
 from apt_ostree.ui import changes as words
 from apt_ostree.ui.theme import PLAIN, Theme, clean
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from apt_ostree.model import Probe, ProbeState
+from apt_ostree.states import Probe, ProbeState
 from apt_ostree.ui.theme import PLAIN, Style, Theme, clean
 
 _STYLES = {ProbeState.OK: Style.GREEN, ProbeState.WARNING: Style.YELLOW, ProbeState.FAILED: Style.RED}

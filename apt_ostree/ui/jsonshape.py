@@ -6,7 +6,8 @@ import json
 from collections.abc import Iterable
 from typing import Any, NotRequired, TypedDict
 
-from apt_ostree.model import Commit, Deployment, Health, Origin, Package, PackageChange, Signature
+from apt_ostree.model import Commit, Deployment, Origin, Package, PackageChange
+from apt_ostree.states import Health, Signature
 
 PackageTuple = tuple[str, str, int, str, str, str]  # name_version_arch, name, epoch, version, revision, arch
 
@@ -84,7 +85,7 @@ SignatureTuple = tuple[bool, bool, bool, bool, bool, str, int, int, str, str, st
 
 def signature_json(one: Signature) -> SignatureTuple:
     """A signature as rpm-ostree's tools read it."""
-    state = (one.valid, False, False, False, one.key_missing)
+    state = (one.valid, one.expired, False, False, one.key_missing)
     return (*state, one.key_id, one.made, 0, one.algorithm, "", one.name, one.email, 0, 0)
 
 

@@ -8,17 +8,15 @@ from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from typing import TypedDict
 
-from apt_ostree.model import (
+from apt_ostree.model import Deployment, DiffKind, PackageChange, Unlocked
+from apt_ostree.states import (
     AutomaticUpdates,
     BaseState,
-    Deployment,
-    DiffKind,
     Health,
     HealthState,
-    PackageChange,
+    Signature,
     StatusReport,
     TransactionOwner,
-    Unlocked,
 )
 from apt_ostree.ui import update
 from apt_ostree.ui.jsonshape import (
@@ -198,8 +196,15 @@ def _commit_rows(deployment: Deployment, verbose: bool) -> Iterator[Row]:
 
 def _base_rows(base: BaseState) -> Iterator[Row]:
     for signature in base.signatures:
-        how = "valid signature by" if signature.valid else "signature cannot be checked, key"
-        yield ("GPGSignature", [f"{how} {signature.key_id}"], None if signature.valid else Style.RED)
+        yield ("GPGSignature", [f"{_judged(signature)} {signature.key_id}"], None if signature.valid else Style.RED)
+
+
+def _judged(signature: Signature) -> str:
+    if signature.valid:
+        return "valid signature by"
+    if signature.key_missing:
+        return "signature cannot be checked, key"
+    return "expired signature, key" if signature.expired else "BAD signature, key"
 
 
 def _place_rows(deployment: Deployment) -> Iterator[Row]:

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from tests.bench import deltas
 from tests.support import basecache, sysroots
 from tests.support.ground import Ground
 from tests.support.plainchroot import PlainChroot
@@ -75,6 +76,7 @@ def main() -> None:
             basecache.seed(sysroot)
             questions(sysroot)
             layering(sysroot, base, folder)
+            deltas.report(base, folder, show)
         finally:
             sysroot.close()
             shutil.rmtree(folder / "plain", ignore_errors=True)

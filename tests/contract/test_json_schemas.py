@@ -13,12 +13,14 @@ from jsonschema import Draft202012Validator, ValidationError
 
 from apt_ostree import commitmeta
 from apt_ostree.errors import AptOstreeError, BusyError
-from apt_ostree.model import KargsChange, LayerMeta, Origin, Package, PackageDiff, PackageList, Result, StatusReport
+from apt_ostree.findings import PackageDiff, PackageList
+from apt_ostree.model import KargsChange, LayerMeta, Origin, Package, Result
 from apt_ostree.ops import db as db_ops
 from apt_ostree.ops import doctor as doctor_ops
 from apt_ostree.ops import status as status_ops
 from apt_ostree.paths import Paths
-from apt_ostree.ui import db, doctor, errors, history, initramfs, jsonshape, kargs, result, status
+from apt_ostree.states import StatusReport
+from apt_ostree.ui import db, doctor, errors, history, image, initramfs, jsonshape, kargs, result, status
 from tests.support import samples, tiny
 from tests.support.tiny import Tiny
 
@@ -156,6 +158,7 @@ SAMPLES: dict[str, Any] = {
     "initramfs": initramfs.as_json(Origin()),
     "initramfs-etc": initramfs.as_json(Origin(initramfs_etc=("/etc/crypttab",))),
     "kargs": kargs.as_json("", ["quiet"]),
+    "compose-image": image.as_json(samples.disk_image()),
 }
 
 

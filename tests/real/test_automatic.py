@@ -2,31 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from pathlib import Path
-
 import pytest
 
-from tests.real.test_verbs import held_to, tool
-from tests.support.archive import LocalRepo, SigningKey
+from tests.support.archive import LocalRepo
 from tests.support.nshost import NamespaceHost
 from tests.support.remote import Remote
-from tests.support.sysroots import Base, Sysroot
+from tests.support.sysroots import Sysroot
+from tests.support.verbs import held_to, tool
 
 pytestmark = pytest.mark.real
 
 
-@pytest.fixture(scope="module")
-def remote(big_folder: Callable[[str], Path], host_base: Base, signing_key: SigningKey) -> Iterator[Remote]:
-    made = Remote(big_folder("remote-automatic"), host_base, signing_key)
-    with made.server.running():
-        yield made
-
-
 @pytest.fixture
-def subscriber(host_sysroot: Sysroot, remote: Remote) -> Sysroot:
+def subscriber(host_sysroot: Sysroot, host_remote: Remote) -> Sysroot:
     """The machine's sysroot before it boots: its base comes from the remote."""
-    remote.subscribe(host_sysroot)
+    host_remote.subscribe(host_sysroot)
     return host_sysroot
 
 
@@ -34,12 +24,16 @@ def configure(host: NamespaceHost, text: str) -> None:
     host.run("sh", "-c", "cat > /etc/apt-ostree.conf", stdin=f"[Daemon]\n{text}\n")
 
 
-def test_policies_and_status(subscriber: Sysroot, host: NamespaceHost, remote: Remote, http_repo: LocalRepo) -> None:
+def test_policies_and_status(
+    subscriber: Sysroot, host: NamespaceHost, host_remote: Remote, http_repo: LocalRepo
+) -> None:
     http_repo.publish(tool("foo"))
     assert "off" in host.apt_ostree("upgrade", "--automatic").stdout
     host.apt_ostree("install", "-y", "foo")
     host.reboot()
-    two = remote.release("13.2", versions={"hostname": "3.99"}, files={"usr/share/big": "words\n" * 50000}, delta=True)
+    two = host_remote.release(
+        "13.2", versions={"hostname": "3.99"}, files={"usr/share/big": "words\n" * 50000}, delta=True
+    )
     configure(host, "AutomaticUpdatePolicy=check\nNonsense=1")
     held_to("result", host.apt_ostree("upgrade", "--automatic", "--json"))
     assert not host.is_staged()
@@ -51,27 +45,27 @@ def test_policies_and_status(subscriber: Sysroot, host: NamespaceHost, remote: R
     text = host.apt_ostree("status").stdout
     assert "AvailableUpdate:" in text and "AutomaticUpdates: check; last run" in text
     configure(host, "AutomaticUpdatePolicy=stage\nLockLayering=true")
-    remote.server.fail[""] = 503
+    host_remote.server.fail[""] = 503
     http_repo.publish(tool("foo", "2.0"))
     quiet = host.apt_ostree("-q", "upgrade", "--automatic")
     assert quiet.output == "" and not host.is_staged()
     assert "failing since" in host.apt_ostree("status").stdout
-    remote.server.heal()
+    host_remote.server.heal()
     locked = host.apt_ostree("uninstall", "-y", "foo", "--json", check=1).json["error"]
     assert locked["code"] == "layering-locked" and "LockLayering" in locked["hint"]
     host.apt_ostree("upgrade", "--download-only", "-y")
     (booted, _rollback) = host.apt_ostree("status", "--json").json["deployments"]
     assert booted["pending-base-checksum"] == two and booted["pending-base-version"] == "13.2"
-    remote.server.fail[""] = 503
+    host_remote.server.fail[""] = 503
     staged = held_to("result", host.apt_ostree("upgrade", "-y", "--cache-only", "--json"))
     assert staged["changed"] and host.is_staged()
-    remote.server.heal()
+    host_remote.server.heal()
     host.reboot()
     assert host.run("foo").stdout == "2.0\n" and host.read("/usr/lib/version") == "13.2\n"
     status = held_to("status", host.apt_ostree("status", "--json"))
     assert status["cached-update"] is None and status["deployments"][0]["signatures"][0][0] is True
     assert "GPGSignature: valid" in host.apt_ostree("status").stdout
-    remote.release("13.3", delta=True)
+    host_remote.release("13.3", delta=True)
     done = host.apt_ostree("upgrade", "--automatic", "--json").json
     assert done["changed"] and done["pulled"]["static-delta"] and host.is_staged()
     assert "failing" not in host.apt_ostree("status").stdout

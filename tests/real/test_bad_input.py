@@ -283,7 +283,7 @@ def test_compose_without_repo_or_ref(ground: Ground, base: Base, tmp_path: Path)
     ):
         done = ground.apt_ostree(*words, check=1)
         assert_error(done)
-        assert "there is no ostree repo" in done.stderr and "ostree init" in done.stderr
+        assert "there is no ostree repo" in done.stderr and "ostree repo init" in done.stderr
     done = ground.apt_ostree(
         "compose", "install", "--repo", base.repo, "--ref", "no/such", "--branch", "x", "foo", check=1
     )

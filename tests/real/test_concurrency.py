@@ -20,16 +20,13 @@ from tests.support.debs import DebBuilder
 from tests.support.nshost import NamespaceHost
 from tests.support.process import CHECKOUT, run
 from tests.support.sysroots import Sysroot, changes
+from tests.support.verbs import tool
 
 pytestmark = pytest.mark.real
 
 NOBODY = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")
-AFTER_THE_SWITCH = ("cleanup",)
-
-
-def tool(name: str) -> DebBuilder:
-    path = f"/usr/bin/{name}"
-    return DebBuilder(name=name, files={path: f"#!/bin/sh\necho {name}\n"}, modes={path: 0o755})
+AFTER_THE_SWITCH = ("history", "cleanup")
+INSTALLING = [point for point in faults.POINTS if point != "pull"]  # that one: test_upgrade, where a base is pulled
 
 
 def wait_for(condition: Callable[[], object], seconds: float = 60) -> None:
@@ -152,7 +149,13 @@ def origins(sysroot: Sysroot) -> list[tuple[str, str]]:
     return [(sysroot.checksum(deployment), sysroot.origin(deployment)) for deployment in sysroot.deployments()]
 
 
-@pytest.mark.parametrize("point", faults.POINTS)
+def history(sysroot: Sysroot) -> list[dict[str, object]]:
+    """What was deployed, as `history` tells it."""
+    entries: list[dict[str, object]] = sysroot.apt_ostree("history", "--json", "--limit", "0").json["entries"]
+    return [{key: value for key, value in entry.items() if key != "state"} for entry in entries]
+
+
+@pytest.mark.parametrize("point", INSTALLING)
 def test_b23_failing_at_a_fault_point(shared: Sysroot, point: str) -> None:
     before, deployed = shared.snapshot(), origins(shared)
     code = 0 if point in AFTER_THE_SWITCH else 1
@@ -169,17 +172,21 @@ def test_b23_failing_at_a_fault_point(shared: Sysroot, point: str) -> None:
     recovered(shared)
 
 
-@pytest.mark.parametrize("point", faults.POINTS)
+@pytest.mark.parametrize("point", INSTALLING)
 def test_b23_killed_at_a_fault_point(shared: Sysroot, point: str) -> None:
-    before, deployed = shared.snapshot(), origins(shared)
+    before, deployed, said = shared.snapshot(), origins(shared), history(shared)
     shared.apt_ostree("install", "-y", "foo", env={"APT_OSTREE_FAULT": f"{point}:kill"}, check=-signal.SIGKILL)
     assert shared.apt_ostree("status", "--json").json["transaction"] is None  # the lock died with its holder
     if point in AFTER_THE_SWITCH:
         assert (shared.default / "usr/bin/foo").exists()  # the switch is made: the new deployment stands, whole
+        told = history(shared)
+        assert told[0]["command"].endswith("install -y foo") and told[0]["checksum"] == shared.checksum()
         shared.apt_ostree("rollback")
         shared.apt_ostree("cleanup", "--rollback", "--base")
+        assert [entry["id"] for entry in history(shared)][1:] == [entry["id"] for entry in told]  # and rollback's
     else:
         assert changes(before, shared.snapshot()) == []
+        assert history(shared) == said
     recovered(shared)
     assert origins(shared) == deployed
 

@@ -12,12 +12,12 @@ from apt_ostree.errors import AptOstreeError
 from apt_ostree.ops import status as status_ops
 from apt_ostree.paths import Paths
 from apt_ostree.sysroot import load
-from tests.real.test_verbs import held_to, tool
 from tests.support.archive import LocalRepo
 from tests.support.ground import Ground
 from tests.support.nshost import NamespaceHost
 from tests.support.process import run
 from tests.support.sysroots import Base, Sysroot
+from tests.support.verbs import held_to, tool
 
 pytestmark = pytest.mark.real
 

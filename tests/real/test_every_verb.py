@@ -10,11 +10,11 @@ from jsonschema import Draft202012Validator
 
 from apt_ostree.cli import app, pages
 from tests.real.test_upkeep import fake_reboot
-from tests.real.test_verbs import held_to, tool, whole
 from tests.support.archive import LocalRepo
 from tests.support.nshost import NamespaceHost
 from tests.support.process import Done, run
 from tests.support.sysroots import changes
+from tests.support.verbs import held_to, tool, whole
 
 pytestmark = pytest.mark.real
 
@@ -76,7 +76,13 @@ ROWS: dict[str, Row] = {
     "usroverlay": Row(elsewhere="tests/real/test_upkeep.py: here a live commit stands in its way"),
     "cleanup": Row("--pending --base"),
     "compose tree": Row(elsewhere="tests/support/basecache.py: every base is composed by it"),
+    "compose image": Row(elsewhere="tests/real/test_image.py"),
     "compose install": Row(elsewhere="tests/real/test_oracle.py"),
+    "repo init": Row("/tmp/published --mode bare-user"),
+    "repo sign": Row(elsewhere="tests/real/test_repo.py: it takes a key"),
+    "repo summary": Row("--repo /tmp/published"),
+    "delta generate": Row("--repo /ostree/repo ground/other"),
+    "delta show": Row("--repo /ostree/repo"),
 }
 
 

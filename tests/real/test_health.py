@@ -7,9 +7,11 @@ from typing import Any
 
 import pytest
 
-from tests.real.test_verbs import held_to, tool
+from apt_ostree import lock
+from apt_ostree.paths import Store
 from tests.support.archive import LocalRepo
 from tests.support.nshost import NamespaceHost
+from tests.support.verbs import held_to, tool
 
 pytestmark = pytest.mark.real
 
@@ -56,6 +58,9 @@ def test_a_bad_deployment_is_rolled_back_once(host: NamespaceHost, http_repo: Lo
     assert "not run" in host.apt_ostree("boot-check", "--dry-run").stdout
     assert host.read("/var/lib/apt-ostree/health.json") == record
     stub_systemctl(host)
+    with lock.hold(Store(host.sysroot.repo), "another command"):  # the failure is not forgotten over that
+        held_to("error", host.apt_ostree("boot-check", "--automatic", "--json", check=4, env=REBOOTS))
+    assert [h["state"] for h in healths(host)] == ["untested", "good"]
     answer = held_to("boot-check", host.apt_ostree("boot-check", "--automatic", "--json", check=1, env=REBOOTS))
     assert answer["reboot"] and answer["rolled-back-to"].startswith(f"debian-{good}")
     assert host.read("/run/stub/asked") == "reboot\n"

@@ -7,11 +7,11 @@ import pytest
 from apt_ostree import history
 from apt_ostree.findings import Record
 from apt_ostree.paths import Store
-from tests.real.test_verbs import held_to, tool
 from tests.support.archive import LocalRepo
 from tests.support.nshost import NamespaceHost
 from tests.support.process import run
 from tests.support.sysroots import Sysroot
+from tests.support.verbs import held_to, tool
 
 pytestmark = pytest.mark.real
 

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.real.test_verbs import held_to, tool, whole
 from tests.support.archive import LocalRepo
 from tests.support.nshost import NamespaceHost
 from tests.support.process import run
 from tests.support.sysroots import Base, Sysroot, changes
+from tests.support.verbs import held_to, tool, whole
 from tests.unit.test_initrd import unpacked
 
 pytestmark = pytest.mark.real

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.real.test_verbs import held_to, tool, whole
 from tests.support.archive import LocalRepo
 from tests.support.nshost import NamespaceHost
 from tests.support.sysroots import KARGS, Base, Sysroot, changes
+from tests.support.verbs import held_to, tool, whole
 
 pytestmark = pytest.mark.real
 

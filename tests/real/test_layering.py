@@ -10,19 +10,9 @@ from tests.support.archive import LocalRepo
 from tests.support.debs import DebBuilder
 from tests.support.nshost import NamespaceHost
 from tests.support.sysroots import Base, Sysroot, changes
+from tests.support.verbs import tool
 
 pytestmark = pytest.mark.real
-
-
-def tool(name: str, version: str = "1.0", **fields: object) -> DebBuilder:
-    """A package with one program, which says its version."""
-    return DebBuilder(
-        name=name,
-        version=version,
-        files={f"/usr/bin/{name}": f"#!/bin/sh\necho {version}\n"},
-        modes={f"/usr/bin/{name}": 0o755},
-        **fields,  # type: ignore[arg-type]
-    )
 
 
 def requested(sysroot: Sysroot) -> list[str]:

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from apt_ostree import faults
-from tests.real.test_verbs import held_to
 from tests.support.archive import LocalRepo
 from tests.support.debs import DebBuilder
 from tests.support.nshost import NamespaceHost
+from tests.support.verbs import held_to
 
 pytestmark = pytest.mark.real
 

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import pytest
-from jsonschema import Draft202012Validator
 
 from tests.support import sysroots
 from tests.support.archive import LocalRepo
@@ -20,21 +17,13 @@ from tests.support.ground import Ground
 from tests.support.nshost import NamespaceHost
 from tests.support.oracle import Pair
 from tests.support.plainchroot import PlainChroot
-from tests.support.process import Done, run
+from tests.support.process import run
 from tests.support.sysroots import Base, Sysroot, changes
+from tests.support.verbs import held_to, says, tool
 
 pytestmark = pytest.mark.real
 
 
-def tool(name: str, version: str = "1.0", **fields: Any) -> DebBuilder:
-    """A package with one program, which says its version."""
-    path = f"/usr/bin/{name}"
-    return DebBuilder(
-        name=name, version=version, files={path: f"#!/bin/sh\necho {version}\n"}, modes={path: 0o755}, **fields
-    )
-
-
-# One that leaves its mark everywhere: conffiles, /var, /opt, an account, an alternative, a diversion.
 ALPHA = DebBuilder(
     name="alpha",
     files={
@@ -128,18 +117,6 @@ def machine(lab: Lab, work: Path, repo: LocalRepo) -> Iterator[Sysroot]:
     assert made.leftovers() == []
     made.fsck()
     made.close()
-
-
-def says(sysroot: Sysroot, name: str) -> str:
-    """The version a tool has in the deployment that boots next; empty when it is not there."""
-    path = sysroot.default / "usr/bin" / name
-    return path.read_text().split()[-1] if path.exists() else ""
-
-
-def held_to(schema: str, done: Done) -> Any:
-    text = (resources.files("apt_ostree") / "data/schemas" / f"{schema}.json").read_text()
-    Draft202012Validator(json.loads(text)).validate(done.json)
-    return done.json
 
 
 def first(sysroot: Sysroot) -> Any:

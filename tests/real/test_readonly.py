@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.real.test_verbs import tool
 from tests.support.archive import LocalRepo
 from tests.support.nshost import NamespaceHost
 from tests.support.process import CHECKOUT
+from tests.support.verbs import tool
 
 pytestmark = pytest.mark.real
 

@@ -2,33 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.real.test_verbs import held_to, says, tool, whole
-from tests.support.archive import LocalRepo, SigningKey
+from apt_ostree import commits
+from tests.support.archive import LocalRepo
 from tests.support.process import run
 from tests.support.remote import Remote
-from tests.support.sysroots import Base, Sysroot, changes
+from tests.support.sysroots import Sysroot, changes
+from tests.support.verbs import held_to, says, tool, whole
 
 pytestmark = pytest.mark.real
-
-
-@pytest.fixture(scope="module")
-def remote(big_folder: Callable[[str], Path], base: Base, signing_key: SigningKey) -> Iterator[Remote]:
-    made = Remote(big_folder("remote-rebase"), base, signing_key)
-    with made.server.running():
-        yield made
-
-
-@pytest.fixture
-def client(sysroot: Sysroot, remote: Remote) -> Sysroot:
-    remote.reset()
-    remote.subscribe(sysroot)
-    return sysroot
 
 
 def verb(client: Sysroot, *words: str | Path, check: int = 0) -> Any:
@@ -79,16 +65,31 @@ def test_pins_stay_and_packages_move(client: Sysroot, remote: Remote, repo: Loca
     assert done["deployment"]["base-checksum"] == two and "hold-base=true" in client.origin()
 
 
+def held(sysroot: Sysroot, under: str) -> list[str]:
+    """The commits refs of ours hold below a name."""
+    refs = run(["ostree", "refs", f"--repo={sysroot.repo}", "--list", under]).stdout.split()
+    return [run(["ostree", "rev-parse", f"--repo={sysroot.repo}", ref]).stdout.strip() for ref in refs]
+
+
 def test_deploy_fetches_what_is_not_here(client: Sysroot, remote: Remote, repo: LocalRepo) -> None:
     two = remote.release("13.2")
     three = remote.release("13.3")
     stranger = remote.release("99.0", branch="other/branch", parent=remote.base.checksum)
     repo.publish(tool("foo"))
     verb(client, "install", "-y", "foo")
+    verb(client, "deploy", "-y", "version=13.2", "--download-only")
+    run(["ostree", "prune", f"--repo={client.repo}", "--refs-only"])
+    assert held(client, "apt-ostree/downloaded") == [two] and commits.whole(client.repo, two)
+    verb(client, "install", "-y", "foo", "--idempotent")
+    verb(client, "cleanup", "--repomd")
+    assert held(client, "apt-ostree/downloaded") == [two], "whatever else is done"
+    verb(client, "cleanup", "--base")
+    assert held(client, "apt-ostree/downloaded") == [] and not commits.whole(client.repo, two)
     assert verb(client, "deploy", "-y", "99.0", check=1)["error"]["code"] == "no-revision"
     assert verb(client, "deploy", "-y", stranger, check=1)["error"]["code"] == "no-revision"
     done = verb(client, "deploy", "-y", "version=13.2")
     assert done["deployment"]["base-checksum"] == two and says(client, "foo") == "1.0"
+    assert held(client, "apt-ostree/downloaded") == []
     assert f"override-commit={two}" in client.origin() and "hold-base" not in client.origin()
     tip = run(["ostree", "rev-parse", f"--repo={client.repo}", remote.refspec]).stdout.strip()
     assert tip == remote.base.checksum, "the branch has not moved"
@@ -105,6 +106,7 @@ def test_a_repository_on_a_disk(client: Sysroot, remote: Remote, repo: LocalRepo
     told = verb(client, "rebase", "--repo", remote.bare, "usb/two", check=1)["error"]
     assert "usb/one" in told["message"]
     repo.publish(tool("foo"))
+    run(["ostree", "refs", f"--repo={client.repo}", f"--create={branch}", remote.base.checksum])  # somebody else's
     done = verb(client, "rebase", "-y", "--repo", remote.bare, branch, "--install", "foo")
     assert done["deployment"]["base-checksum"] == one and f"base-repo={remote.bare}" in client.origin()
     assert says(client, "foo") == "1.0" and done["deployment"]["origin"] == branch
@@ -114,5 +116,11 @@ def test_a_repository_on_a_disk(client: Sysroot, remote: Remote, repo: LocalRepo
     assert verb(client, "upgrade", check=1)["error"]["code"] == "pull-failed"
     away.rename(remote.bare)
     assert verb(client, "upgrade", "-y")["deployment"]["base-checksum"] == two
-    done = verb(client, "rebase", "-y", f":{branch}", "--uninstall", "foo", check=0)
+    mine = ["ostree", "rev-parse", f"--repo={client.repo}", branch]
+    assert run(mine).stdout.strip() == remote.base.checksum, "a branch of that name in our own repo stays"
+    run(["ostree", "refs", f"--repo={client.repo}", f"--create={branch}", "--force", two])
+    verb(client, "rebase", "-y", f":{branch}", "--uninstall", "foo")
     assert "base-repo" not in client.origin() and client.checksum() == two
+    assert held(client, "apt-ostree/from") == [two], "the deployment before does"
+    verb(client, "cleanup", "--rollback")
+    assert held(client, "apt-ostree/from") == [], "no deployment follows it any more"

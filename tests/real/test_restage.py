@@ -6,10 +6,10 @@ import json
 
 import pytest
 
-from tests.real.test_verbs import held_to, tool
 from tests.support.archive import LocalRepo
 from tests.support.nshost import NamespaceHost
 from tests.support.process import run
+from tests.support.verbs import held_to, tool
 
 pytestmark = pytest.mark.real
 

@@ -22,6 +22,7 @@ from tests.support.ground import Ground
 from tests.support.intent import Intent, Model
 from tests.support.process import run
 from tests.support.sysroots import KARGS, Base, Sysroot, changes
+from tests.support.verbs import tool
 
 pytestmark = pytest.mark.real
 
@@ -30,11 +31,8 @@ BATCH = 6  # sequences on one sysroot, one after the other
 BASES = {"one": {"core": "1.0", "extra": "1.0"}, "two": {"core": "1.0", "extra": "2.0"}}
 ARCHIVE = {"foo": "1.0", "bar": "1.0", "extra": "2.0"}
 LAYERS = ("foo", "bar")
-KILLED_AT = ("lock", "resolve", "download", "checkout", "unpack", "configure", "fold", "commit", "deploy", "cleanup")
-
-
-def tool(name: str, version: str) -> DebBuilder:
-    return DebBuilder(name=name, version=version, files={f"/usr/bin/{name}": f"#!/bin/sh\necho {version}\n"})
+KILLED_AT = ("lock", "resolve", "download", "checkout", "unpack", "configure", "fold", "commit", "deploy",
+             "history", "cleanup")  # fmt: skip
 
 
 def tools(packages: dict[str, str]) -> dict[str, DebBuilder]:
@@ -170,7 +168,7 @@ class Walk:
         name, point, first = self.dice.choice(LAYERS), self.dice.choice(KILLED_AT), self.model.first
         if name in first.requested:
             return
-        late = point == "cleanup"  # the new deployment stands by then
+        late = point in ("history", "cleanup")  # the new deployment stands by then
         self.run("install", "-y", name, code=-9, kept=not late, env={"APT_OSTREE_FAULT": f"{point}:kill"})
         if late:
             self.model.deploy(replace(first, requested=first.requested | {name}))

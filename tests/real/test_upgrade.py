@@ -2,34 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.real.test_verbs import held_to, says, tool, whole
 from tests.support.archive import LocalRepo, SigningKey
 from tests.support.process import run
 from tests.support.remote import Remote
-from tests.support.sysroots import Base, Sysroot, changes
+from tests.support.sysroots import Sysroot, changes
+from tests.support.verbs import held_to, says, tool, whole
 
 pytestmark = pytest.mark.real
-
-
-@pytest.fixture(scope="module")
-def remote(big_folder: Callable[[str], Path], base: Base, signing_key: SigningKey) -> Iterator[Remote]:
-    made = Remote(big_folder("remote-upgrade"), base, signing_key)
-    with made.server.running():
-        yield made
-
-
-@pytest.fixture
-def client(sysroot: Sysroot, remote: Remote) -> Sysroot:
-    """An offline sysroot whose base comes from the remote."""
-    remote.reset()
-    remote.subscribe(sysroot)
-    return sysroot
 
 
 def upgrade(client: Sysroot, *words: str, check: int = 0) -> Any:

@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 from tests.real.test_concurrency import holding, wait_for
-from tests.real.test_verbs import held_to, tool, whole
 from tests.support.archive import LocalRepo
 from tests.support.debs import DebBuilder
 from tests.support.nshost import NamespaceHost
 from tests.support.process import run
 from tests.support.sysroots import Base, Sysroot, changes
+from tests.support.verbs import held_to, tool, whole
 
 pytestmark = pytest.mark.real
 
@@ -161,3 +161,40 @@ def test_only_on_the_running_system(sysroot: Sysroot, tmp_path: Path) -> None:
         "not an ostree system"
         in run([*sysroot.argv()[:3], "--sysroot", tmp_path, "cancel"], check=False).must(6).stderr
     )
+
+
+def test_as_many_rollback_deployments_as_the_setting_says(sysroot: Sysroot) -> None:
+    def append(*numbers: int) -> None:
+        for number in numbers:
+            sysroot.apt_ostree("kargs", f"--append=n={number}")
+
+    def kept() -> list[str]:
+        return [word for entry in sysroot.entries() for word in entry["options"].split() if word.startswith("n=")]
+
+    append(1, 2)
+    assert len(sysroot.entries()) == 2, "as ostree does it"
+    for wrong in ("0", "many", "21", "-1"):
+        sysroot.write("etc/apt-ostree.conf", f"[Daemon]\nRollbackDeployments={wrong}\n")
+        assert "from 1 to 20" in sysroot.apt_ostree("kargs", "--append=x", check=2).stderr
+    sysroot.write("etc/apt-ostree.conf", "[Daemon]\nRollbackDeployments=2\n")
+    append(3, 4, 5)
+    assert len(sysroot.entries()) == 3 and len(kept()) == 5 + 4 + 3
+    assert "2 kept; 0 pinned" in sysroot.apt_ostree("doctor", check=False).stdout
+    sysroot.write("etc/apt-ostree.conf", "")
+    append(6)
+    assert len(sysroot.entries()) == 2
+
+
+def test_rollback_deployments_of_a_booted_machine(host: NamespaceHost) -> None:
+    """libostree would drop them when it finalises what is staged."""
+    host.run("sh", "-c", "printf '[Daemon]\\nRollbackDeployments=2\\n' > /etc/apt-ostree.conf")
+    booted = [host.deployment.name]
+    for number in range(3):
+        host.apt_ostree("kargs", f"--append=n={number}")
+        host.reboot()
+        booted.insert(0, host.deployment.name)
+    status = host.apt_ostree("status", "--json").json["deployments"]
+    assert [f"{found['checksum']}.{found['serial']}" for found in status] == booted[:3]
+    assert not any(found["pinned"] for found in status)
+    host.apt_ostree("cleanup", "--rollback")
+    assert len(host.apt_ostree("status", "--json").json["deployments"]) == 1

@@ -5,66 +5,18 @@ from __future__ import annotations
 import json
 import os
 import re
-import stat
 import subprocess
-from importlib import resources
 from pathlib import Path
-from typing import Any
 
 import pytest
-from jsonschema import Draft202012Validator
 
 from tests.support.archive import LocalRepo
-from tests.support.debs import DebBuilder
 from tests.support.ground import Ground
-from tests.support.process import Done, run
+from tests.support.process import run
 from tests.support.sysroots import Base, Sysroot, changes
+from tests.support.verbs import held_to, requested, says, tool, whole
 
 pytestmark = pytest.mark.real
-
-
-def tool(name: str, version: str = "1.0", **fields: Any) -> DebBuilder:
-    path = f"/usr/bin/{name}"
-    return DebBuilder(
-        name=name, version=version, files={path: f"#!/bin/sh\necho {version}\n"}, modes={path: 0o755}, **fields
-    )
-
-
-def says(sysroot: Sysroot, name: str) -> str:
-    """The version a tool of ours has in the deployment that boots next; empty when it is not there."""
-    path = sysroot.default / "usr/bin" / name
-    return path.read_text().split()[-1] if path.exists() else ""
-
-
-def held_to(schema: str, done: Done) -> Any:
-    text = (resources.files("apt_ostree") / "data/schemas" / f"{schema}.json").read_text()
-    Draft202012Validator(json.loads(text)).validate(done.json)
-    return done.json
-
-
-def requested(sysroot: Sysroot) -> list[str]:
-    found: list[str] = sysroot.apt_ostree("status", "--json").json["deployments"][0]["requested-packages"]
-    return found
-
-
-def whole(sysroot: Sysroot) -> dict[str, str]:
-    """Every path of the sysroot but the usr trees, whose files are objects of the repo; objects by name."""
-    found = {}
-    for path in (sysroot.path / "boot", sysroot.repo, sysroot.var, sysroot.stateroot / "deploy"):
-        for folder, directories, files in os.walk(path):
-            if Path(folder).name == "objects":
-                # by name: that they are what they are named after is looked at by fsck, at the end of the test
-                found[folder] = str(sorted(f"{below}/{name}" for below, _, some in os.walk(folder) for name in some))
-                directories.clear()
-                continue
-            if Path(folder).parent == sysroot.stateroot / "deploy":
-                directories.remove("usr")
-            for name in directories + files:
-                entry = Path(folder, name)
-                info = entry.lstat()
-                content = entry.read_bytes() if stat.S_ISREG(info.st_mode) else b""
-                found[str(entry)] = f"{info.st_mode:o} {info.st_uid}:{info.st_gid} {info.st_mtime_ns} {hash(content)}"
-    return found
 
 
 def test_dry_run_changes_not_one_byte(sysroot: Sysroot, repo: LocalRepo, tmp_path: Path) -> None:
@@ -182,7 +134,10 @@ def test_rollback_twice_is_no_change(sysroot: Sysroot, repo: LocalRepo, base: Ba
     sysroot.apt_ostree("install", "-y", "foo")
     sysroot.write("etc/mine", "of foo\n")
     layered, entries = sysroot.checksum(), [entry["options"] for entry in sysroot.entries()]
-    answer = held_to("result", sysroot.apt_ostree("rollback", "--json"))
+    sysroot.write("etc/apt-ostree.conf", "[Daemon]\nRefreshAge=soon\n")
+    assert "RefreshAge" in sysroot.apt_ostree("install", "-y", "foo", check=2).stderr
+    answer = held_to("result", sysroot.apt_ostree("rollback", "--json"))  # away from it, with a warning
+    assert "RefreshAge" in answer["warnings"][0]
     assert answer["changed"] and answer["deployment"]["checksum"] == base.checksum
     assert sysroot.checksum() == base.checksum and not (sysroot.default / "etc/mine").exists()
     sysroot.apt_ostree("rollback")

@@ -5,19 +5,18 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from apt_ostree import commits, trees
-from tests.real.test_verbs import held_to, tool, whole
 from tests.support.archive import SigningKey
 from tests.support.nshost import NamespaceHost
 from tests.support.process import run
 from tests.support.remote import Remote
 from tests.support.sysroots import Base, Sysroot, changes
+from tests.support.verbs import held_to, tool, whole
 
 pytestmark = pytest.mark.real
 
@@ -92,11 +91,8 @@ def test_verify_of_a_damaged_repo(sysroot: Sysroot, tmp_path: Path) -> None:
     assert checks(sysroot, "--fast", code=7).keys() == {"signature", "deployment"}
 
 
-def test_verify_of_signatures(
-    sysroot: Sysroot, base: Base, signing_key: SigningKey, other_key: SigningKey, big_folder: Callable[[str], Path]
-) -> None:
+def test_verify_of_signatures(sysroot: Sysroot, base: Base, remote: Remote, other_key: SigningKey) -> None:
     assert checks(sysroot, "--fast")["signature"]["state"] == "skipped"
-    remote = Remote(big_folder("remote-verify"), base, signing_key)
     remote.subscribe(sysroot)
     unsigned = checks(sysroot, "--fast", code=7)["signature"]
     assert unsigned["problems"] == ["there is no signature"]
@@ -109,6 +105,9 @@ def test_verify_of_signatures(
     assert "public key not found" in checks(sysroot, "--fast", code=7)["signature"]["problems"][0]
     run(["ostree", "config", f"--repo={sysroot.repo}", "set", '--group=remote "origin"', "gpg-verify", "false"])
     assert checks(sysroot, "--fast")["signature"]["detail"] == "the remote 'origin' asks for none"
+    run(["ostree", "config", f"--repo={sysroot.repo}", "set", '--group=remote "origin"', "sign-verify", "ed25519"])
+    asked = checks(sysroot, "--fast", code=7)["ed25519"]  # no ostree of Debian can: what is asked for is not verified
+    assert asked["state"] == "failed" and "without ed25519 signatures" in asked["problems"][0]
 
 
 def test_verify_on_a_booted_machine(host: NamespaceHost) -> None:

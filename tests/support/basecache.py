@@ -25,7 +25,7 @@ from tests.support.sysroots import Base, remove
 
 PACKAGE = CHECKOUT / "apt_ostree"
 TREEFILES = PACKAGE / "data/treefiles"
-COMPOSERS = ("treefile.py", "compose.py", "ops/compose_tree.py", "tools/mmdebstrap.py", "tree/**/*.py")
+COMPOSERS = ("treefile/*.py", "compose/*.py", "ops/compose_tree.py", "tools/mmdebstrap.py", "tree/**/*.py")
 HOUR = 3600.0  # seconds
 WEEK = 7 * 24 * HOUR
 

@@ -17,7 +17,8 @@ from tests.support.sysroots import Base
 
 
 @functools.cache  # stored archives are named by their content
-def _nevra(deb: Path) -> str:
+def nevra(deb: Path) -> str:
+    """`name_version_arch` of an archive."""
     return run(["dpkg-deb", "--show", "--showformat=${Package}_${Version}_${Architecture}", deb]).stdout
 
 
@@ -80,7 +81,7 @@ class Ground:
     def stored_deb(self, repo: Path, package: Package) -> Path:
         """The archive of a layered package in apt-ostree's corner of the repo."""
         for path in (repo / "extensions/apt-ostree/debs").glob("*.deb"):
-            if _nevra(path) == package.nevra:
+            if nevra(path) == package.nevra:
                 return path
         raise AssertionError(f"no stored archive of {package.nevra}")
 

@@ -6,11 +6,18 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Protocol
 
-from tests.support.debs import DebBuilder
 from tests.support.ground import Ground
 from tests.support.process import run
 from tests.support.sysroots import Base
+
+
+class Buildable(Protocol):
+    """What becomes a .deb."""
+
+    def build(self, directory: Path) -> Path: ...
+
 
 DROPPED = ("share/man", "share/doc", "share/locale", "share/zoneinfo", "lib/python3", "lib/python3.13", "lib/dracut")
 
@@ -29,12 +36,16 @@ def make(base: Base, folder: Path) -> Base:
     return _commit(base, "lean/plain", f"--tree=dir={tree}")
 
 
-def with_packages(ground: Ground, base: Base, debs: Mapping[str, DebBuilder], folder: Path, version: str) -> Base:
-    """A base commit of its own, with these packages in it."""
+def with_packages(
+    ground: Ground, base: Base, debs: Mapping[str, Buildable], folder: Path, version: str, *, branch: str = ""
+) -> Base:
+    """A base commit of its own, with these packages in it, on `branch` (default: one of the version's name)."""
     files = [deb.build(folder / version) for deb in debs.values()]
     where = ("--repo", base.repo, "--ref", base.ref, "--branch", f"made/{version}")
     ground.apt_ostree("compose", "install", *where, "--cache-only", *files)
-    return _commit(base, f"lean/{version}", f"--tree=ref=made/{version}", f"--add-metadata-string=version={version}")
+    return _commit(
+        base, branch or f"lean/{version}", f"--tree=ref=made/{version}", f"--add-metadata-string=version={version}"
+    )
 
 
 def _commit(base: Base, branch: str, *options: str) -> Base:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from apt_ostree import disk
 from apt_ostree.model import (
     Commit,
     Deployment,
@@ -14,10 +15,9 @@ from apt_ostree.model import (
     Package,
     PackageChange,
     PackageRequest,
-    StatusReport,
-    TransactionOwner,
     Unlocked,
 )
+from apt_ostree.states import StatusReport, TransactionOwner
 
 BASE = "b" * 64
 LAYERED = "c" * 64
@@ -93,4 +93,29 @@ def report() -> StatusReport:
         changes=CHANGES,
         last_failure="No space left on device",
         problems=("the commit x is not in the repo",),
+    )
+
+
+def identity() -> disk.Identity:
+    names = (f"00000000-0000-4000-8000-00000000000{number}" for number in range(5))
+    return disk.Identity(
+        disk=next(names), bios=next(names), efi=next(names), system=next(names), root=next(names), esp="1234abcd"
+    )
+
+
+def disk_image() -> disk.DiskImage:
+    content = disk.Content(tree=300 * disk.MIB, kernel=40 * disk.MIB)
+    return disk.DiskImage(
+        command="compose image",
+        changed=True,
+        path="/images/disk.raw",
+        format="raw",
+        ref="debian/13",
+        commit=BASE,
+        stateroot="debian",
+        kargs=("rw", "quiet"),
+        login=("ssh-key",),
+        layout=disk.lay_out(content, None, identity()),
+        taken=350 * disk.MIB,
+        duration={"deploy": 1.5},
     )

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from apt_ostree import errors
-from apt_ostree.cli import app, completion, manual, pages
+from apt_ostree.cli import app, completion, manual, pages, roff, treefile_page
+from apt_ostree.treefile.keys import KEYS
 
 ROOT = Path(__file__).resolve().parents[2]
 ALL = tuple(pages.pages(app.command()))
@@ -60,9 +61,16 @@ def test_groff_has_no_complaint() -> None:
         assert done.stderr == "", name
 
 
+def test_every_key_of_a_treefile_is_described() -> None:
+    text = treefile_page.roff()
+    for key in (*KEYS, *(below for one in KEYS for below in one.keys)):
+        name = key.name.replace("-", chr(92) + "-")
+        assert f"\\fB{name}\\fR" in text and key.text.endswith("."), key.name
+
+
 def test_roff_escapes() -> None:
-    assert manual._escape(".so /etc/passwd") == "\\&.so /etc/passwd"
-    assert manual._escape("a\\b -c") == "a\\eb \\-c"
+    assert roff.escape(".so /etc/passwd") == "\\&.so /etc/passwd"
+    assert roff.escape("a\\b -c") == "a\\eb \\-c"
 
 
 def bash(*words: str, path: Path) -> list[str]:
@@ -102,7 +110,7 @@ def stand_ins(tmp_path: Path) -> Path:
 def test_bash_knows_commands_and_aliases(stand_ins: Path) -> None:
     commands = {name for name, _summary in ALL[0].commands}
     assert set(bash("apt-ostree", "", path=stand_ins)) == commands
-    assert bash("apt-ostree", "compose", "", path=stand_ins) == ["install", "tree"]
+    assert bash("apt-ostree", "compose", "", path=stand_ins) == ["image", "install", "tree"]
     assert "--idempotent" in bash("apt-ostree", "remove", "--i", path=stand_ins)
 
 

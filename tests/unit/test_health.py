@@ -9,12 +9,13 @@ from typing import Any
 import pytest
 
 from apt_ostree import health, records, transaction
+from apt_ostree.context import Context, Options
 from apt_ostree.errors import AptOstreeError
 from apt_ostree.health import Book
-from apt_ostree.model import Commit, Deployment, Health, HealthState, Origin, Plan, TransactionKind
+from apt_ostree.model import Commit, Deployment, Origin, Plan, TransactionKind
 from apt_ostree.paths import Paths
-from apt_ostree.planning import Context, Options
 from apt_ostree.report import NullReporter
+from apt_ostree.states import Health, HealthState
 
 GOOD, BAD, UNTESTED = HealthState.GOOD, HealthState.BAD, HealthState.UNTESTED
 

@@ -9,10 +9,12 @@ import pytest
 
 from apt_ostree import config, pull, remotes, updates
 from apt_ostree.errors import ToolError, UsageError, VerificationError
-from apt_ostree.model import AutomaticUpdates, DiffKind, Origin, Package, PackageChange, Update
+from apt_ostree.model import DiffKind, Origin, Package, PackageChange, Update
 from apt_ostree.ops import bases, rebase
 from apt_ostree.paths import Paths
 from apt_ostree.pull import Source
+from apt_ostree.states import AutomaticUpdates, BaseState, StatusReport
+from apt_ostree.ui import status
 
 SUM = "ab" * 32
 
@@ -106,7 +108,18 @@ def test_signatures() -> None:
         "  Signature made Mon Nov 23 03:45:28 2026 using RSA key ID 11\n  Can't check signature: public key not found\n"
         '\n    subject\n    Good signature from "a subject line"\n'
     )
-    good, unknown = bases.signatures(text)
+    head = "  Signature made Mon Nov 23 03:45:28 2026 using RSA key ID 22\n"
+    text += f'{head}  BAD signature from "Eve"\n{head}  Expired signature from "Old <o@e.invalid>"\n'
+    good, unknown, bad, expired = bases.signatures(text)
+    assert (bad.valid, bad.key_missing, bad.expired) == (False, False, False) and expired.expired
+    report = StatusReport(bases={"x": BaseState(signatures=(good, unknown, bad, expired))})
+    told = [words[0].rpartition(" ")[0] for _, words, _ in status._base_rows(report.bases["x"])]
+    assert told == [
+        "valid signature by",
+        "signature cannot be checked, key",
+        "BAD signature, key",
+        "expired signature, key",
+    ]
     assert good.valid and (good.key_id, good.name, good.email) == ("A990DD1BC588DB6F", "Test Ground", "t@e.invalid")
     assert not unknown.valid and unknown.key_missing and bases.signatures("") == ()
 

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from apt_ostree.errors import AptOstreeError
-from apt_ostree.tree import rules
+from apt_ostree.tree import kernel, rules
 from apt_ostree.tree.rules import FinishJob, FinishReport, finish
 from tests.unit.treemaker import bootstrapped, layered, names, owned, put
 
-pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="the rules chown and make device nodes: they need root")
+pytestmark = pytest.mark.root  # the rules chown and make device nodes
 
 
 def compose(root: Path) -> FinishReport:
@@ -368,3 +368,13 @@ def test_arrange_leaves_etc_for_programs_of_the_tree(tmp_path: Path) -> None:
     assert (root / "etc/passwd").exists()
     rules.seal(job, arranged)
     assert (root / "usr/etc/passwd").exists()
+
+
+@pytest.mark.parametrize(
+    ("program", "told"), [("usr/sbin/mkinitramfs", "initramfs-tools, which has no hook"), ("x", "no dracut")]
+)
+def test_a_tree_without_dracut_is_refused_with_the_reason(tmp_path: Path, program: str, told: str) -> None:
+    put(tmp_path, program)
+    with pytest.raises(AptOstreeError, match=told) as caught:
+        kernel.make_initramfs(tmp_path, "6.1", (), print)
+    assert caught.value.code == "initramfs" and "dracut" in caught.value.hint

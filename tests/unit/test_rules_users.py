@@ -13,7 +13,7 @@ from apt_ostree.tree import accounts, users
 from apt_ostree.tree.users import Identities
 from tests.unit.treemaker import put
 
-pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="chown needs root")
+pytestmark = pytest.mark.root  # chown
 
 BASE_PASSWD = "root:x:0:0::/root:/bin/sh\nmessagebus:x:100:100::/:/bin/false\n"  # noqa: S105  a file, not a secret
 BASE_GROUP = "root:x:0:\nmessagebus:x:100:\n"
@@ -120,3 +120,20 @@ def test_identities_of_deployments(tmp_path: Path) -> None:
     put(tmp_path, "one/usr/etc/passwd", "foo:x:6:6::/:/x\nbar:x:7:7::/:/x\n")
     found = users.identities(tmp_path / "one", tmp_path / "none")
     assert found.users == {"foo": 5, "bar": 7}
+
+
+def test_a_build_that_lost_or_moved_accounts_is_refused_with_all_of_them(tmp_path: Path) -> None:
+    put(tmp_path, "etc/passwd", "games:x:6:60::/:/x\nsvc:x:998:998::/:/x\nnew:x:400:400::/:/x\n")
+    put(tmp_path, "etc/group", "games:x:60:\n")
+    known = Identities(users={"games": 5, "svc": 997, "gone": 300, "left": 301}, groups={"games": 60, "lab": 430})
+    with pytest.raises(AptOstreeError) as caught:
+        users.refuse_changes(tmp_path, known, users.Removable(users=frozenset({"left"})))
+    assert caught.value.code == "id-drift"
+    assert caught.value.details == (
+        "the user games has the id 6 and had 5",
+        "the user gone (300) is gone",
+        "the group lab (430) is gone",
+    )
+    assert "ignore-removed-users" in caught.value.hint
+    fine = Identities(users={"games": 6, "svc": 997})
+    users.refuse_changes(tmp_path, fine, users.Removable())  # ids of the system range are put right afterwards

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
-from apt_ostree.model import Origin, StatusReport
+from apt_ostree.model import Origin
+from apt_ostree.states import StatusReport
 from apt_ostree.ui import status
 from apt_ostree.ui.theme import Theme
 from tests.support import samples

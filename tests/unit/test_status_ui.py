@@ -14,8 +14,10 @@ from dataclasses import replace
 import pytest
 
 from apt_ostree.errors import ResolveError
-from apt_ostree.model import Package, PackageDiff, PackageList, Probe, ProbeState, Result
+from apt_ostree.findings import PackageDiff, PackageList
+from apt_ostree.model import Package, Result
 from apt_ostree.report import Advanced, OutputLine, PhaseDone, PhaseStarted, Reporter, Warned
+from apt_ostree.states import Probe, ProbeState
 from apt_ostree.ui import db, doctor, errors, jsonshape, progress, result
 from tests.support import samples
 

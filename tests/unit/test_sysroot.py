@@ -12,8 +12,9 @@ import pytest
 
 from apt_ostree import commitmeta, host, sysroot
 from apt_ostree.errors import NotOstreeError
-from apt_ostree.model import LayerMeta, Package, ProbeState, Unlocked
+from apt_ostree.model import LayerMeta, Package, Unlocked
 from apt_ostree.paths import Paths
+from apt_ostree.states import ProbeState
 from tests.support import tiny
 from tests.support.tiny import Tiny
 
@@ -212,6 +213,20 @@ def test_an_empty_sysroot_is_one(tmp_path: Path) -> None:
     assert found.deployments == () and found.default_stateroot == "debian"
 
 
+@pytest.mark.parametrize("name", ["ostree", "boot"])
+def test_a_link_out_of_the_sysroot_is_refused(made: Tiny, tmp_path: Path, name: str) -> None:
+    outside = tmp_path / "outside"
+    (made.path / name).rename(outside)
+    (made.path / name).symlink_to(outside)
+    for look in (lambda: load(made), lambda: host.require_ostree(Paths(made.path))):
+        with pytest.raises(NotOstreeError, match="leads out of the sysroot"):
+            look()
+    (made.path / name).unlink()
+    outside.rename(made.path / "inside")
+    (made.path / name).symlink_to("inside")
+    assert load(made).deployments
+
+
 def test_boot_entries_are_checked(made: Tiny) -> None:
     paths = Paths(made.path)
     assert [probe.state for probe in host.check_boot(paths)] == [ProbeState.OK] * 3
@@ -223,7 +238,7 @@ def test_boot_entries_are_checked(made: Tiny) -> None:
     assert {probe.state for probe in host.check_boot(paths)} == {ProbeState.FAILED}
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="becomes another user, which only root can")
+@pytest.mark.root  # becomes another user
 def test_a_plain_user_can_look(made: Tiny) -> None:
     for folder in (made.path, *made.path.parents):
         if folder.stat().st_uid == 0 and folder not in (Path("/"), Path("/tmp")):

@@ -11,7 +11,7 @@ from apt_ostree.model import Package
 from apt_ostree.tree import automatic, users, vacate
 from tests.unit.treemaker import put
 
-pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="whiteouts are device nodes: needs root")
+pytestmark = pytest.mark.root  # whiteouts are device nodes
 
 TMPFILES = "usr/lib/tmpfiles.d"
 INFO = "usr/lib/sysimage/dpkg/info"

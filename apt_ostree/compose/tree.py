@@ -1,0 +1,253 @@
+"""compose tree: treefile -> base commit. mmdebstrap makes an ordinary tree, the tree rules make an image of it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from apt_ostree import aptroot, commitmeta, commits, fetch, repos, requests
+from apt_ostree.compose import bootstrap
+from apt_ostree.errors import AptOstreeError, ToolError
+from apt_ostree.faults import point
+from apt_ostree.lockfile import Lock
+from apt_ostree.model import Package, Resolution
+from apt_ostree.paths import Store
+from apt_ostree.report import OutputLine, Reporter, Warned, phase
+from apt_ostree.signing import Signer
+from apt_ostree.tools import bwrap, coreutils, mmdebstrap, ostree
+from apt_ostree.tree import accounts, customise, dpkgdb, kernel, pkglist, rules, sandbox, users
+from apt_ostree.treefile import Treefile, resolved_ref
+
+LAYOUT = 1  # raise it when the tree rules change: equal inputs then no longer mean an equal tree
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """Where a tree goes. `previous` is the commit of the ref now, `parent` what the new one will name; empty: none."""
+
+    treefile: Treefile
+    repo: Path
+    architecture: str
+    previous: str = ""
+    parent: str = ""
+    ref: str = ""  # the treefile's, with its placeholders filled in
+    version: str = ""
+    moves: bool = True  # the ref is to lead to the new commit
+    signer: Signer = field(default_factory=Signer)  # whose signatures the commit is born with
+
+    @property
+    def store(self) -> Store:
+        return Store(self.repo)
+
+    @property
+    def work(self) -> Path:
+        return self.store.work / "compose"
+
+    @property
+    def tree(self) -> Path:
+        return self.work / "tree"
+
+    @property
+    def archive(self) -> Path:
+        return self.work / "archive"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Composed:
+    """What came of it."""
+
+    checksum: str
+    packages: tuple[Package, ...]
+    kernel: str
+    warnings: tuple[str, ...]
+
+
+def target(
+    treefile: Treefile, repo: Path, architecture: str, *, parent: str | None = None, moves: bool = True
+) -> Target:
+    """Look at the repo; nothing is changed. `parent`: a revision, "" for none, None for the ref's commit.
+
+    Raises AptOstreeError when `repo` is no ostree repo or has no such revision.
+    """
+    repos.require(repo)
+    architecture = treefile.architecture or architecture
+    ref = requests.parse_branch(resolved_ref(treefile, treefile.ref, architecture))
+    previous = ostree.rev_parse(repo, ref) if ref in ostree.refs(repo) else ""
+    former = commits.load(repo, previous).commit.version if previous else ""
+    return Target(
+        treefile=treefile,
+        repo=repo,
+        architecture=architecture,
+        previous=previous,
+        parent=previous if parent is None else repos.resolve(repo, parent) if parent else "",
+        ref=ref,
+        version=next_version(treefile.automatic_version_prefix, former) or treefile.version,
+        moves=moves,
+    )
+
+
+def next_version(prefix: str, former: str) -> str:
+    """The version after `former` by rpm-ostree's rule: the prefix alone, then PREFIX.1, PREFIX.2 and so on."""
+    if not prefix or (former != prefix and not former.startswith(f"{prefix}.")):
+        return prefix
+    number = former.removeprefix(prefix).removeprefix(".")
+    return f"{prefix}.{int(number) + 1 if number.isdecimal() else 1}"
+
+
+def input_digest(target: Target, lock: Lock) -> str:
+    """sha256 of all that decides what the tree will be; equal digests mean that nothing need be composed again.
+
+    When it is made is no part of it: an archive is published anew every few hours with the same packages.
+    """
+    treefile = asdict(target.treefile)
+    for file in treefile["files"]:
+        file["source"] = ""  # what it holds counts, not where it was
+    inputs = {
+        "layout": LAYOUT,
+        "treefile": treefile,
+        "architecture": target.architecture,
+        "packages": sorted(package.sha256 for package in lock.packages),
+    }
+    return hashlib.sha256(json.dumps(inputs, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def unchanged(target: Target, digest: str) -> bool:
+    """True when the ref's commit was made of just these inputs."""
+    if not target.previous:
+        return False
+    return commits.load(target.repo, target.previous).metadata.get(commitmeta.INPUT_DIGEST) == digest
+
+
+def command_line(target: Target) -> tuple[str, ...]:
+    """mmdebstrap's."""
+    job = bootstrap.job(target.treefile, target.architecture, target.tree, target.archive)
+    return mmdebstrap.argv(job)
+
+
+def download(target: Target, root: aptroot.AptRoot, lock: Lock, reporter: Reporter) -> int:
+    """Fetch what is not in the store yet; returns the bytes fetched. Raises VerificationError, AptOstreeError."""
+    planned = Resolution(packages=tuple(package.planned for package in lock.packages))
+    return fetch.download(root, target.store, planned, reporter)
+
+
+def compose_tree(target: Target, lock: Lock, reporter: Reporter) -> Composed:
+    """Bootstrap, apply the rules, commit; the caller holds the lock. Raises AptOstreeError, then nothing stays."""
+    treefile, environment = target.treefile, {"SOURCE_DATE_EPOCH": str(lock.epoch)}
+    with _workdir(target):
+        with phase(reporter, "bootstrap", f"Bootstrapping {treefile.suite}"):
+            bootstrap.write_archive(target.archive, target.store, lock, treefile.suite)
+            bootstrap.run(command_line(target), lock, treefile.suite, reporter)
+            bootstrap.write_sources(target.tree, treefile, target.architecture)
+        with phase(reporter, "customise", "Doing what the treefile asks for"):
+            warnings = customise.apply(
+                target.tree, treefile, target.work, lambda line: reporter.event(OutputLine(line=line))
+            )
+        job = rules.FinishJob(
+            root=target.tree, var=target.tree / "var", compose=True, known=_known(target), policy=_policy(treefile)
+        )
+        with phase(reporter, "rules", "Making an image of it"):
+            arranged = rules.arrange(job)
+        if arranged.kernel:
+            with phase(reporter, "initramfs", "Building the initramfs"):
+                _initramfs(target, arranged.kernel, environment, reporter)
+        with phase(reporter, "commit", "Writing the commit"):
+            report = rules.seal(job, arranged)
+            packages = pkglist.read(target.tree / dpkgdb.DATABASE)
+            _check_installed(packages, lock)
+            strings = {
+                **dict(treefile.metadata),
+                **commitmeta.encode(pkglist=packages, users=report.users, sources=lock.sources),
+                **commitmeta.encode_compose(
+                    digest=input_digest(target, lock), snapshot=treefile.snapshot, kargs=treefile.kargs
+                ),
+            }
+            checksum = _commit(target, report, strings, lock.epoch)
+            point("commit")
+    warnings = (*warnings, *report.warnings)
+    for warning in warnings:
+        reporter.event(Warned(message=warning))
+    return Composed(checksum=checksum, packages=packages, kernel=report.kernel, warnings=warnings)
+
+
+def _check_installed(packages: tuple[Package, ...], lock: Lock) -> None:
+    """What was chosen is what is there, or a lockfile would promise what it does not hold."""
+    have = {(package.name, package.version, package.arch) for package in packages}
+    wanted = {(package.name, package.version, package.arch) for package in lock.packages}
+    wrong = sorted("_".join(key) for key in have ^ wanted)
+    if wrong:
+        raise AptOstreeError(
+            f"the tree does not have just the packages that were chosen: {', '.join(wrong)}",
+            hint="name what is meant in 'packages' of the treefile",
+            code="bootstrap-failed",
+        )
+
+
+@contextmanager
+def _workdir(target: Target) -> Iterator[None]:
+    coreutils.remove(target.work)
+    target.work.mkdir(mode=0o700, parents=True)
+    try:
+        yield
+    finally:
+        coreutils.remove(target.work)
+
+
+def _known(target: Target) -> users.Identities:
+    """The ids of the ref's former commit: a file must not change hands because packages came in another order."""
+    if not target.previous:
+        return users.Identities()
+    try:
+        passwd, group = (ostree.cat(target.repo, target.previous, f"/usr/etc/{name}") for name in ("passwd", "group"))
+    except ToolError:
+        return users.Identities()  # the former commit was not made by us
+    return users.Identities(
+        users={name: user.uid for name, user in accounts.users(passwd).items()},
+        groups={name: entry.gid for name, entry in accounts.groups(group).items()},
+    )
+
+
+def _policy(treefile: Treefile) -> rules.Policy:
+    return rules.Policy(
+        opt_is_state=treefile.opt == "state",
+        local_is_state=treefile.usr_local == "state",
+        hostname=treefile.hostname,
+        machine_id="" if treefile.machineid == "empty" else treefile.machineid,
+        removable=users.Removable(
+            users=frozenset(treefile.ignore_removed_users), groups=frozenset(treefile.ignore_removed_groups)
+        ),
+    )
+
+
+def _initramfs(target: Target, version: str, environment: Mapping[str, str], reporter: Reporter) -> None:
+    prefix = bwrap.prefix(target.tree, env={**sandbox.ENVIRONMENT, **environment})
+    arguments = target.treefile.initramfs_args
+
+    def line(text: str) -> None:
+        reporter.event(OutputLine(line=text))
+
+    kernel.make_initramfs(target.tree, version, prefix, line, arguments=arguments)
+
+
+def _commit(target: Target, report: rules.FinishReport, strings: dict[str, str], epoch: int) -> str:
+    version = target.version
+    bound = [] if target.moves else [f"--bind-ref={target.ref}"]
+    return ostree.commit(
+        target.repo,
+        target.tree,
+        branch=target.ref if target.moves else "",
+        parent=target.parent,
+        subject=f"{target.ref} {version}".strip(),
+        strings={**strings, **({"version": version} if version else {})},
+        # bound to the ref whether it leads there or not: the checksum must not depend on that (ostree-commit(1))
+        options=(
+            "--consume",
+            f"--timestamp=@{epoch}",
+            *bound,
+            *(["--bootable"] if report.kernel else []),
+            *target.signer.gpg_options,
+        ),
+    )

@@ -1,0 +1,170 @@
+"""compose image: a commit becomes a disk that boots. Everything is built beside DEST and appears there by one rename.
+
+The root is mounted in a mount namespace of ours over a loop device that the kernel lets go with the mount; the ESP
+and GRUB's places are written into the file. So nothing can be left behind, not even by SIGKILL.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from apt_ostree import bootfiles, disk, grubdisk, login, origin
+from apt_ostree.errors import AptOstreeError
+from apt_ostree.faults import point
+from apt_ostree.model import Origin
+from apt_ostree.paths import Paths
+from apt_ostree.report import OutputLine, Reporter, phase
+from apt_ostree.tools import mke2fs, mkfs_fat, mount, ostree, qemu_img, sfdisk
+from apt_ostree.tree import fsops
+
+_LABEL = "root"
+# what every deployment boots with: no automount of the ESP on /boot (systemd-gpt-auto-generator(8))
+_KARGS = ("rw", "systemd.gpt_auto=0")
+_SETTINGS = {
+    "sysroot.bootloader": "syslinux",
+    "sysroot.readonly": "true",  # newer ostree reads the tree's prepare-root.conf as well
+}
+_MENU = "TIMEOUT 30\n"  # without it GRUB takes the default entry for the whole menu
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImagePlan:
+    """Everything that will be done."""
+
+    repo: Path
+    ref: str
+    commit: str
+    target: Path
+    format: str
+    stateroot: str
+    kargs: tuple[str, ...]
+    layout: disk.Layout
+    login: login.Login
+    menu_timeout: int  # seconds
+
+
+def kargs(layout: disk.Layout, own: tuple[str, ...]) -> tuple[str, ...]:
+    """The kernel arguments of the first deployment; a root= of the user's stands for ours."""
+    root = () if any(karg.startswith("root=") for karg in own) else (f"root=UUID={layout.identity.root}",)
+    return (*root, *(karg for karg in _KARGS if karg not in own), *own)
+
+
+def make(plan: ImagePlan, reporter: Reporter) -> int:
+    """Build the image; returns the bytes it takes. The caller is root in a mount namespace of its own.
+
+    Raises ToolError, AptOstreeError; then nothing is left, and what was at the target is as it was.
+    """
+    with _work(plan.target) as work:
+        image = work / "disk.raw"
+        with phase(reporter, "partition", "Partitioning the disk"):
+            _partition(plan.layout, image)
+            point("image-partition")
+        with phase(reporter, "deploy", f"Deploying {plan.ref}"), _mounted(image, plan.layout, work) as root:
+            _fill(plan, root, reporter)
+            point("image-fill")
+        with phase(reporter, "bootloader", "Installing GRUB"):
+            grubdisk.install_bios(image, plan.layout, work)
+            grubdisk.install_efi(image, plan.layout, work)
+            point("image-bootloader")
+        made = _converted(plan, image, work, reporter)
+        taken = made.stat().st_blocks * disk.SECTOR
+        # a password's hash is not for everybody to read
+        made.chmod(0o600 if plan.login.shadow else 0o644)
+        point("image-rename")
+        made.replace(plan.target)
+    return taken
+
+
+@contextmanager
+def _work(target: Path) -> Iterator[Path]:
+    folder = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder)
+
+
+def _partition(layout: disk.Layout, image: Path) -> None:
+    with image.open("xb") as stream:
+        stream.truncate(layout.size)
+    sfdisk.write_table(image, disk.table(layout))
+    identity, esp, root = layout.identity, layout.esp, layout.root
+    mkfs_fat.fat32(image, offset=esp.start, size=esp.size, volume_id=identity.esp, label="ESP")
+    mke2fs.ext4(image, offset=root.start, size=root.size, uuid=identity.root, label=_LABEL)
+
+
+@contextmanager
+def _mounted(image: Path, layout: disk.Layout, work: Path) -> Iterator[Path]:
+    """The root file system; after the block everything is in the file."""
+    point_of_mount = work / "root"
+    point_of_mount.mkdir(mode=0o700)
+    try:
+        mount.loop(image, point_of_mount, offset=layout.root.start, size=layout.root.size)
+        point("image-mount")
+        yield point_of_mount
+    finally:
+        if point_of_mount.is_mount():
+            mount.unmount_strictly(point_of_mount)
+
+
+def _fill(plan: ImagePlan, root: Path, reporter: Reporter) -> None:
+    repo = root / "ostree/repo"
+    ostree.admin_init_fs(root)
+    for key, value in _SETTINGS.items():
+        ostree.config_set(repo, key, value)
+    _boot(plan, root)
+    ostree.admin_os_init(root, plan.stateroot)
+    ostree.pull_local(
+        repo, plan.repo, plan.ref, lambda line: reporter.event(OutputLine(line=line)), options=("--disable-fsync",)
+    )
+    if ostree.rev_parse(repo, plan.ref) != plan.commit:
+        raise AptOstreeError(f"{plan.ref} was moved while its image was made", hint="run the command again")
+    point("image-pull")
+    with tempfile.NamedTemporaryFile("w", dir=root, prefix=".origin-") as file:
+        file.write(origin.render(Origin(refspec=plan.ref)))
+        file.flush()
+        ostree.admin_deploy(
+            root, plan.commit, stateroot=plan.stateroot, origin_file=Path(file.name), kargs=plan.kargs, stage=False
+        )
+    _check(root)
+    stateroot = root / "ostree/deploy" / plan.stateroot
+    login.apply(plan.login, stateroot / f"deploy/{plan.commit}.0", stateroot / "var")
+
+
+def _check(root: Path) -> None:
+    """The one boot entry stands in the menu, and its kernel and initramfs are whole. Raises AptOstreeError."""
+    seen = bootfiles.look(Paths(root))
+    wrong = [one.wrong for one in seen if one.wrong] or ([] if seen else ["there is no boot entry"])
+    if wrong:
+        raise AptOstreeError(
+            f"the disk would not boot: {wrong[0]}",
+            details=wrong,
+            hint="see what libostree wrote: run the command again with -vv",
+            code="boot-entries",
+        )
+
+
+def _boot(plan: ImagePlan, root: Path) -> None:
+    """What libostree's syslinux backend wants to find, and the grub.cfg that reads what it writes."""
+    serial = any(karg.startswith("console=ttyS0") for karg in plan.kargs)
+    fsops.link(root, "boot/loader", "loader.0")
+    fsops.write(root, "boot/loader.0/syslinux.cfg", _MENU)
+    fsops.link(root, "boot/syslinux/syslinux.cfg", "../loader/syslinux.cfg")
+    # an entry may name its kernel with /boot (sysroot.bootprefix, ostree.repo-config(5)) or without
+    fsops.link(root, "boot/boot", ".")
+    fsops.write(root, "boot/grub/grub.cfg", grubdisk.config(plan.layout, serial=serial, timeout=plan.menu_timeout))
+
+
+def _converted(plan: ImagePlan, image: Path, work: Path, reporter: Reporter) -> Path:
+    if plan.format == "raw":
+        return image
+    made = work / f"disk.{plan.format}"
+    with phase(reporter, "convert", f"Writing {plan.format}"):
+        qemu_img.convert(image, made, plan.format, lambda line: reporter.event(OutputLine(line=line)))
+        point("image-convert")
+    return made

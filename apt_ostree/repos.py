@@ -1,0 +1,52 @@
+"""Repos that stand alone: is this one, of which mode, and what does a name mean in it?"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from apt_ostree.errors import AptOstreeError, ToolError
+from apt_ostree.tools import ostree
+
+MODES = ("archive", "bare-user", "bare")
+_MODE = re.compile(r"^\s*mode\s*=\s*(\S+)", re.MULTILINE)
+_ARCHIVE = "archive-z2"  # how ostree.repo-config(5) spells it in the file
+
+
+def is_repo(path: Path) -> bool:
+    """True for an ostree repo."""
+    return (path / "objects").is_dir() and (path / "config").is_file()
+
+
+def require(repo: Path) -> None:
+    """Raises AptOstreeError (code `no-repo`) for what is no repo."""
+    if not is_repo(repo):
+        raise AptOstreeError(
+            f"there is no ostree repo at '{repo}'", hint=f"apt-ostree repo init {repo} --mode MODE", code="no-repo"
+        )
+
+
+def mode(repo: Path) -> str:
+    """The mode of a repo, as `ostree init --mode` has it."""
+    found = _MODE.search((repo / "config").read_text(errors="replace"))
+    name = found[1] if found else "bare"
+    return "archive" if name == _ARCHIVE else name
+
+
+def branches(repo: Path) -> dict[str, str]:
+    """Branches of the repo itself, no remote's, and where they stand. Raises AptOstreeError."""
+    names = sorted(name for name in ostree.refs(repo) if ":" not in name)
+    return {name: resolve(repo, name) for name in names}
+
+
+def resolve(repo: Path, revision: str) -> str:
+    """The checksum a branch or a checksum means. Raises AptOstreeError (code `no-revision`)."""
+    try:
+        return ostree.rev_parse(repo, revision)
+    except ToolError as error:
+        raise AptOstreeError(
+            f"there is no ref '{revision}' in '{repo}'",
+            details=error.details,
+            hint=f"see what there is: ostree refs --repo={repo}",
+            code="no-revision",
+        ) from error

@@ -1,0 +1,147 @@
+"""Every key of a treefile, described once: the parser and apt-ostree-treefile(5) are made from this table."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from apt_ostree.treefile.model import VARIANTS
+
+SUITE = re.compile(r"[a-z0-9][a-z0-9.+-]*(/[a-z0-9.+-]+)*")
+COMPONENT = re.compile(r"[a-z0-9][a-z0-9./+-]*")
+ARCHITECTURE = re.compile(r"[a-z0-9][a-z0-9-]*")
+PACKAGE = re.compile(r"[a-z0-9][a-z0-9+.-]+(:[a-z0-9-]+)?([=/][A-Za-z0-9.+~:/-]+)?")
+NAME = re.compile(r"[a-z0-9][a-z0-9+.-]+(:[a-z0-9-]+)?")
+MIRROR = re.compile(r"[a-z][a-z0-9+-]*:/\S*")
+KEYRING = re.compile(r"/[^\s,\[\]]+")
+PATH = re.compile(r"/[^/\0]+(/[^/\0]+)*")
+# ostree's own rule for refs (ostree_validate_rev), with ${...} in it
+_PLACE = r"\$\{[a-z]+\}"
+REF = re.compile(rf"([A-Za-z0-9]|{_PLACE})([\w.-]|{_PLACE})*(/([A-Za-z0-9_]|{_PLACE})([\w.-]|{_PLACE})*)*")
+UNIT = re.compile(r"[\w:.@\\-]+\.(service|socket|timer|path|target|mount|automount|slice|swap)")
+ACCOUNT = re.compile(r"[a-z_][a-z0-9_-]{0,30}")
+HOSTNAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,62}[A-Za-z0-9])?")
+LOCALE = re.compile(r"[A-Za-z]{1,3}(_[A-Z]{2})?(\.[A-Za-z0-9-]+)?(@\w+)?")
+ZONE = re.compile(r"[A-Za-z0-9_+-]+(/[A-Za-z0-9_+-]+)*")
+SNAPSHOT = re.compile(r"\d{8}(T\d{6}Z)?|\d{4}-\d\d-\d\d")
+MODE = re.compile(r"[0-7]{3,4}")
+WORD = re.compile(r"[^\x00-\x1f\x7f]+")
+META = re.compile(r"[A-Za-z0-9][\w.-]*")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Key:
+    """One key. `kind`: string, number, boolean, strings, table (of strings), tables.
+
+    `pattern` holds for a string or each of several, `choices` are the only ones allowed; `keys` are those of a table.
+    """
+
+    name: str
+    kind: str
+    text: str
+    pattern: re.Pattern[str] | None = None
+    choices: tuple[str, ...] = ()
+    keys: tuple[Key, ...] = ()
+    required: bool = False
+    by_architecture: bool = False  # also as NAME-ARCHITECTURE
+    section: str = ""  # where the manual page begins a new section
+
+
+MIRROR_KEYS = (
+    Key(name="uri", kind="string", pattern=MIRROR, required=True,
+        text="The archive's address; ${snapshot} in it stands for the snapshot."),
+    Key(name="suites", kind="strings", pattern=SUITE, text="Suites to take from it; the treefile's if not given."),
+    Key(name="components", kind="strings", pattern=COMPONENT, text="Components; the treefile's if not given."),
+    Key(name="architectures", kind="strings", pattern=ARCHITECTURE, text="Only these architectures."),
+    Key(name="signed-by", kind="string", pattern=KEYRING,
+        text="Path of the keyring that vouches for it, on the machine that composes and in the tree."),
+    Key(name="check-valid-until", kind="boolean", text="Whether an archive that has expired is refused; true."),
+)  # fmt: skip
+
+USER_KEYS = (
+    Key(name="name", kind="string", pattern=ACCOUNT, required=True, text="The account's name."),
+    Key(name="id", kind="number", text="Its uid; the next free one if not given."),
+    Key(name="comment", kind="string", text="What it is for (GECOS)."),
+    Key(name="home", kind="string", pattern=PATH, text="Its home directory."),
+    Key(name="shell", kind="string", pattern=PATH, text="Its shell; none to log in with if not given."),
+    Key(name="groups", kind="strings", pattern=ACCOUNT, text="Groups it is a member of as well."),
+)
+
+GROUP_KEYS = (
+    Key(name="name", kind="string", pattern=ACCOUNT, required=True, text="The group's name."),
+    Key(name="id", kind="number", text="Its gid; the next free one if not given."),
+)
+
+FILE_KEYS = (
+    Key(name="path", kind="string", pattern=PATH, required=True, text="Where it is to be in the tree."),
+    Key(name="content", kind="string", text="What it holds."),
+    Key(name="source", kind="string", text="A file with what it holds, relative to the treefile."),
+    Key(name="link", kind="string", text="It is a symbolic link, leading there."),
+    Key(name="mode", kind="string", pattern=MODE, text="Its permissions, octal; 0644 if not given."),
+)
+
+KEYS = (
+    Key(name="include", kind="strings", section="The tree",
+        text="Treefiles whose keys hold here too, relative to this one. Lists are put one after the other, those of "
+             "the included file first; of everything else the including file has the last word."),
+    Key(name="ref", kind="string", pattern=REF, required=True,
+        text="The branch the tree is committed to. ${suite}, ${architecture} (amd64), ${basearch} (x86_64) and "
+             "${variant} in it stand for what the treefile says."),
+    Key(name="version", kind="string", text="The version the commit carries."),
+    Key(name="automatic-version-prefix", kind="string",
+        text="Instead of version: the first commit has this one, the next ones have it with .1, .2 and so on."),
+    Key(name="metadata", kind="table", pattern=META, text="Strings to store in the commit's metadata, by key."),
+    Key(name="suite", kind="string", pattern=SUITE, required=True, section="Packages",
+        text="The suite or codename to install, such as trixie or noble."),
+    Key(name="components", kind="strings", pattern=COMPONENT, text="Components of the archive; main if not given."),
+    Key(name="mirrors", kind="tables", keys=MIRROR_KEYS,
+        text="Where packages come from: addresses, or tables. If not given, the archives of Debian or Ubuntu for the "
+             "suite with their updates. They become the tree's own sources."),
+    Key(name="snapshot", kind="string", pattern=SNAPSHOT,
+        text="Take the archives as they were then: 20260801T000000Z, 20260801 or 2026-08-01. Debian's and Ubuntu's "
+             "snapshot archives are used, and mirrors whose uri has ${snapshot} in it."),
+    Key(name="architecture", kind="string", pattern=ARCHITECTURE,
+        text="Debian's name for the tree's architecture; that of the machine if not given."),
+    Key(name="variant", kind="string", choices=VARIANTS,
+        text="Which packages there are in any case (mmdebstrap(1)); apt if not given."),
+    Key(name="packages", kind="strings", pattern=PACKAGE, by_architecture=True,
+        text="Packages to install, also as NAME:ARCHITECTURE, NAME=VERSION or NAME/SUITE. packages-amd64 and the "
+             "like hold for one architecture only."),
+    Key(name="exclude", kind="strings", pattern=NAME, text="Packages that must not come along."),
+    Key(name="recommends", kind="boolean", text="Whether recommended packages come along; false if not given."),
+    Key(name="documentation", kind="boolean",
+        text="Whether manuals and other documentation are installed; true if not given. Copyright files always are."),
+    Key(name="enable-units", kind="strings", pattern=UNIT, section="The system",
+        text="Units of systemd to enable."),
+    Key(name="disable-units", kind="strings", pattern=UNIT, text="Units to disable that packages enable."),
+    Key(name="mask-units", kind="strings", pattern=UNIT, text="Units that cannot be started at all."),
+    Key(name="default-target", kind="string", pattern=UNIT, text="What is booted into, such as graphical.target."),
+    Key(name="users", kind="tables", keys=USER_KEYS, text="System users to make."),
+    Key(name="groups", kind="tables", keys=GROUP_KEYS, text="System groups to make."),
+    Key(name="ignore-removed-users", kind="strings", pattern=ACCOUNT,
+        text="Users of the branch's last commit that may be gone; any other that is fails the build."),
+    Key(name="ignore-removed-groups", kind="strings", pattern=ACCOUNT, text="The same for groups."),
+    Key(name="hostname", kind="string", pattern=HOSTNAME, text="The name in /etc/hostname; none if not given."),
+    Key(name="locale", kind="string", pattern=LOCALE,
+        text="The system's language, such as de_DE.UTF-8; it is made when the tree has the package locales."),
+    Key(name="timezone", kind="string", pattern=ZONE, text="The time zone, such as Europe/Berlin."),
+    Key(name="kargs", kind="strings", pattern=WORD,
+        text="Kernel arguments the tree wants; they are in its /usr/lib/bootc/kargs.d and in the commit's metadata."),
+    Key(name="initramfs-args", kind="strings", pattern=WORD, text="Arguments for dracut(8)."),
+    Key(name="machineid", kind="string", choices=("empty", "uninitialized"),
+        text="What /etc/machine-id holds: with 'uninitialized' the first boot also applies systemd's presets; empty "
+             "if not given (machine-id(5))."),
+    Key(name="composefs", kind="string", choices=("no", "maybe", "yes"),
+        text="Whether a deployment is mounted by composefs; the tree's ostree must be able to. no if not given."),
+    Key(name="opt", kind="string", choices=("image", "state"), section="Files",
+        text="What packages have in /opt: part of the image (image, if not given), or copied once to the machine's "
+             "own /var/opt (state)."),
+    Key(name="usr-local", kind="string", choices=("refuse", "state"),
+        text="What packages have in /usr/local: refused, or copied once to the machine's own (state)."),
+    Key(name="files", kind="tables", keys=FILE_KEYS, text="Files to add, when all packages are installed."),
+    Key(name="remove-files", kind="strings", pattern=re.compile(r"/[^\0]+"),
+        text="Files and directories to remove; *, ? and [] stand for what they do in a shell."),
+    Key(name="postprocess", kind="strings",
+        text="Shell scripts to run in the tree at the end, each begins with #!. They see the tree as /, without a "
+             "network and nothing of the machine."),
+)  # fmt: skip

@@ -1,0 +1,148 @@
+"""The one door between a treefile's text and its values: reading, including, putting together."""
+
+from __future__ import annotations
+
+import hashlib
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from apt_ostree.errors import UsageError
+from apt_ostree.treefile.keys import KEYS, Key
+from apt_ostree.treefile.model import Account, File, Mirror, Treefile
+from apt_ostree.treefile.reader import Reader, key_names, read, require
+
+_DEPTH = 16  # treefiles including treefiles
+_BY_KEY = {"/etc/hostname": "hostname", "/etc/machine-id": "machineid"}
+_BASEARCH = {"amd64": "x86_64", "arm64": "aarch64", "i386": "i686", "ppc64el": "ppc64le", "armhf": "armv7l"}
+_MAKERS: Mapping[str, Callable[..., object]] = {
+    "mirrors": Mirror, "users": Account, "groups": Account, "files": File,
+}  # fmt: skip
+
+
+def load(path: Path) -> Treefile:
+    """Read and parse a treefile with all it includes and refers to. Raises UsageError."""
+    data = _collect(path, 0)
+    reader = Reader(name=str(path), lines=tuple(_text(path).splitlines()), keys=KEYS)
+    return _treefile(reader, data)
+
+
+def parse(text: str, name: str = "treefile") -> Treefile:
+    """A treefile from its text; nothing is included. Raises UsageError naming key, line and what is allowed."""
+    reader, data = _read(text, name)
+    if "include" in data:
+        raise reader.wrong("include", "there is no file beside which another could be")
+    return _treefile(reader, data)
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text()
+    except OSError as error:
+        raise UsageError(
+            f"cannot read the treefile '{path}': {error.strerror}", hint="apt-ostree compose tree TREEFILE --repo REPO"
+        ) from error
+    except UnicodeDecodeError as error:
+        raise UsageError(f"the treefile '{path}' is not UTF-8 text") from error
+
+
+def _read(text: str, name: str) -> tuple[Reader, dict[str, Any]]:
+    try:
+        data = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise UsageError(f"{name} is not TOML: {error}", hint="strings need quotes; see https://toml.io") from error
+    reader = Reader(name=name, lines=tuple(text.splitlines()), keys=KEYS)
+    return reader, read(reader, data)
+
+
+def _collect(path: Path, depth: int) -> dict[str, Any]:
+    """The checked values of a treefile, with those of the included ones below them."""
+    reader, own = _read(_text(path), str(path))
+    if depth > _DEPTH:
+        raise reader.wrong("include", f"more than {_DEPTH} treefiles include one another")
+    own["files"] = tuple(_with_content(reader, path.parent, item) for item in own.get("files", ()))
+    merged: dict[str, Any] = {}
+    for name in own.pop("include", ()):
+        merged = _merge(merged, _collect(path.parent / name, depth + 1))
+    return _merge(merged, own)
+
+
+def _with_content(reader: Reader, folder: Path, item: dict[str, Any]) -> dict[str, Any]:
+    """A file's `source` is read now: what is in it decides what the tree will be."""
+    if item["path"] in _BY_KEY:
+        raise reader.wrong("files", f"{item['path']} has a key of its own: {_BY_KEY[item['path']]}", value=item["path"])
+    if sum(name in item for name in ("content", "source", "link")) != 1:
+        raise reader.wrong("files", f"{item['path']}: one of content, source and link is needed", value=item["path"])
+    if "source" not in item:
+        return item
+    try:
+        content = (folder / item["source"]).read_bytes()
+    except OSError as error:
+        message = f"cannot read '{item['source']}': {error.strerror}"
+        raise reader.wrong(
+            "source", message, value=item["source"], hint="the path is relative to the treefile"
+        ) from error
+    return {**item, "source": str((folder / item["source"]).absolute()), "sha256": hashlib.sha256(content).hexdigest()}
+
+
+def _merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(below)
+    for name, value in above.items():
+        merged[name] = (*merged.get(name, ()), *value) if isinstance(value, tuple) else value
+    return merged
+
+
+def _treefile(reader: Reader, data: dict[str, Any]) -> Treefile:
+    require(reader, data)
+    values: dict[str, Any] = {}
+    packages_of = []
+    for name, value in data.items():
+        key = next((key for key in KEYS if key.name == name), None)
+        if key is None:
+            packages_of.append((name.removeprefix("packages-"), value))
+        else:
+            values[_field(name)] = _made(key, value)
+    if not values.get("components"):
+        values.pop("components", None)
+    if "version" in data and "automatic-version-prefix" in data:
+        raise reader.wrong("automatic-version-prefix", "'version' and 'automatic-version-prefix' exclude each other")
+    made = Treefile(**values, packages_of=tuple(packages_of))
+    return replace(made, snapshot=_timestamp(made.snapshot))
+
+
+def _field(name: str) -> str:
+    return name.replace("-", "_")
+
+
+def _made(key: Key, value: Any) -> Any:
+    maker = _MAKERS.get(key.name)
+    if maker is None:
+        return value
+    return tuple(maker(**{_field(name): item for name, item in entry.items()}) for entry in value)
+
+
+def _timestamp(snapshot: str) -> str:
+    """A day is its first second."""
+    digits = snapshot.replace("-", "")
+    return f"{digits}T000000Z" if digits and "T" not in digits else digits
+
+
+def resolved_ref(treefile: Treefile, ref: str, architecture: str) -> str:
+    """A ref with its placeholders filled in. Raises UsageError for one that nobody knows."""
+    values = {
+        "suite": treefile.suite.replace("/", "-"),
+        "architecture": architecture,
+        "basearch": _BASEARCH.get(architecture, architecture),
+        "variant": treefile.variant,
+    }
+    for name, value in values.items():
+        ref = ref.replace(f"${{{name}}}", value)
+    if "${" in ref:
+        known = ", ".join(f"${{{name}}}" for name in values)
+        raise UsageError(f"the ref '{ref}' has a placeholder that means nothing", hint=f"there are {known}")
+    return ref
+
+
+__all__ = ["KEYS", "key_names", "load", "parse", "resolved_ref"]

@@ -1,0 +1,95 @@
+"""compose tree: lockfiles, the same tree twice, and when nothing has to be composed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from apt_ostree import signatures, signing
+from apt_ostree import treefile as treefiles
+from apt_ostree.compose import tree as compose
+from apt_ostree.tree import rules
+from tests.support.archive import SigningKey
+from tests.support.composing import REF, Composing, archive_of, refs
+from tests.support.debs import DebBuilder
+from tests.support.ground import Ground
+from tests.support.process import run
+from tests.support.sysroots import Base
+
+pytestmark = pytest.mark.real
+
+
+@pytest.fixture(scope="module")
+def composing(base: Base, big_folder: Callable[[str], Path], ground: Ground, signing_key: SigningKey) -> Composing:
+    """The archive of this module, which each test adds its own packages to."""
+    folder = big_folder("composing")
+    return Composing(ground=ground, archive=archive_of(base, folder / "archive", signing_key), directory=folder)
+
+
+def test_one_lockfile_gives_one_commit(composing: Composing, tmp_path: Path) -> None:
+    """Written, honoured from an empty cache while the archive goes on, refused when it cannot be honoured."""
+    composing.archive.publish(DebBuilder(name="toy", version="1", files={"/usr/share/toy": "one"}))
+    treefile, lock, first = composing.treefile(["toy"]), tmp_path / "tree.lock.json", composing.repo()
+    composing.tree(treefile, first, "-C", "--dry-run", check=3)  # no lists yet, and none are made
+    assert not (first / "extensions/apt-ostree").exists()
+    fetched = composing.tree(treefile, first, "--download-only", "--json").json
+    assert fetched["download-bytes"] > 0 and fetched["would-change"] and refs(first) == {}
+    made = composing.tree(treefile, first, "-C", "--lockfile", lock, "--write-lockfile", "--json").json
+    toy = next(item for item in json.loads(lock.read_text())["packages"] if item["name"] == "toy")
+    assert (toy["version"], made["commit"], made["download-bytes"]) == ("1", refs(first)[REF], 0)
+    unchanged = composing.tree(treefile, first, "-C", "--unchanged-exit-77", "--json", check=77).json
+    assert not unchanged["changed"] and unchanged["commit"] == made["commit"]
+
+    composing.archive.publish(DebBuilder(name="toy", version="2", files={"/usr/share/toy": "two"}))
+    told = composing.tree(treefile, first, "--dry-run", "--json").json  # without the lockfile: what there is now
+    assert [item["new"] for item in told["packages"]["upgraded"]] == ["2"] and told["would-change"]
+    second = composing.repo()
+    composing.tree(treefile, second, "--locked", "--lockfile", lock, "--write-commitid-to", tmp_path / "id")
+    assert (tmp_path / "id").read_text() == f"{made['commit']}\n" and refs(second) == {}
+
+    other = composing.repo()
+    composing.archive.withdraw("toy")
+    composing.archive.publish(DebBuilder(name="toy", version="1", files={"/usr/share/toy": "forged"}))
+    done = composing.tree(treefile, other, "--lockfile", lock, check=3)
+    assert "toy_1_all: its content is another" in done.stderr
+    composing.archive.withdraw("toy")
+    done = composing.tree(treefile, other, "--lockfile", lock, check=3)
+    assert "toy_1_all: the archives do not have it" in done.stderr and "--write-lockfile" in done.stderr
+    done = composing.tree(composing.treefile(), other, "--lockfile", lock, "--dry-run", check=3)
+    assert "does not fit the treefile" in done.stderr
+    assert refs(other) == {}
+
+
+def test_which_commit_is_the_parent(composing: Composing, tmp_path: Path) -> None:
+    """The branch's, another, or none; what has changed is asked of the branch's in any case."""
+    repo, parsed = composing.repo(), treefiles.parse(f'suite = "trixie"\nref = "{REF}"\n')
+    (tmp_path / "tree").mkdir()
+    commit = ["ostree", "commit", f"--repo={repo}", f"--tree=dir={tmp_path / 'tree'}"]
+    branch, other = (run([*commit, f"--branch={name}"]).stdout.strip() for name in (REF, "other"))
+    for parent, found in ((None, branch), ("other", other), ("", "")):
+        target = compose.target(parsed, repo, "amd64", parent=parent)
+        assert (target.parent, target.previous) == (found, branch)
+    options = ("--no-parent", "--parent=x")
+    assert "exclude each other" in composing.tree(composing.treefile(), repo, *options, check=2).stderr
+
+
+def test_a_commit_is_born_signed(ground: Ground, signing_key: SigningKey, tmp_path: Path) -> None:
+    """The signature stands beside the commit, whose checksum is the same with and without it."""
+    repo, file = tmp_path / "repo", tmp_path / "tree.toml"
+    run(["ostree", "init", f"--repo={repo}", "--mode=bare"])
+    file.write_text(f'suite = "trixie"\nref = "{REF}"\n')
+    words = ("compose", "tree", file, "--repo", repo, "--dry-run", "--gpg-sign", "nobody")
+    assert "there is no secret key for 'nobody'" in ground.apt_ostree(*words, check=1).stderr
+    signer = signing.prepare(signing.Signing(gpg_keys=(signing_key.fingerprint,), gpg_home=signing_key.home))
+    plain = compose.target(treefiles.load(file), repo, "amd64")
+    made = []
+    for target in (plain, replace(plain, signer=signer)):
+        (target.tree / "usr").mkdir(parents=True)
+        made.append(compose._commit(target, rules.FinishReport(users={}, groups={}), {}, 5))
+        signed = signatures.of_commit(repo, made[-1])
+        assert signed == ((signing_key.fingerprint[-16:],) if target.signer.gpg else ())
+    assert made[0] == made[1]

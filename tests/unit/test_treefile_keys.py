@@ -1,0 +1,119 @@
+"""Keys of a treefile beyond packages: values, lines in complaints, what is included, names that are made of others."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from apt_ostree import archives, treefile
+from apt_ostree.compose import selection
+from apt_ostree.compose.tree import next_version
+from apt_ostree.errors import UsageError
+from apt_ostree.treefile import Account, File, parse, resolved_ref
+
+HEAD = 'suite = "trixie"\nref = "debian/${basearch}"\n'
+
+
+def test_tables_and_lists() -> None:
+    parsed = parse(
+        HEAD
+        + """
+packages = ["vim"]
+packages-arm64 = ["u-boot-tools"]
+kargs = ["quiet", "console=ttyS0"]
+snapshot = "2026-08-01"
+[metadata]
+"org.example.build" = "7"
+[[users]]
+name = "app"
+id = 420
+groups = ["video"]
+[[files]]
+path = "/etc/motd"
+content = "hello\\n"
+"""
+    )
+    assert parsed.chosen("amd64") == ("vim",) and parsed.chosen("arm64") == ("vim", "u-boot-tools")
+    assert parsed.users == (Account(name="app", id=420, groups=("video",)),)
+    assert parsed.files == (File(path="/etc/motd", content="hello\n"),)
+    assert (parsed.snapshot, parsed.metadata) == ("20260801T000000Z", (("org.example.build", "7"),))
+
+
+@pytest.mark.parametrize(
+    ("more", "line", "words"),
+    [
+        ('[[users]]\nname = "a"\n[[users]]\nnane = "b"', 6, ("unknown key 'nane'",)),
+        ('[[users]]\nname = "a"\n[[users]]\nid = 5', 5, ("'name' is missing",)),
+        ('[[users]]\nname = "a"\n[[users]]\nname = "b b"', 6, ("'name'", "b b")),
+        ('packages = [\n  "vim",\n  "a b",\n]', 5, ("'packages'", "a b")),
+        ('[[users]]\nname = "a"\nid = -1', 5, ("'id' must be a number",)),
+        ('packages-AMD64 = ["vim"]', 3, ("unknown key",)),
+        ('enable-units = ["ssh"]', 3, ("'enable-units'", "ssh")),
+        ('machineid = "full"', 3, ("unknown machineid 'full'",)),
+        ("[metadata]\nx = 1", 4, ("'metadata' holds strings",)),
+        ('version = "1"\nautomatic-version-prefix = "2"', 4, ("exclude each other",)),
+        ('snapshot = "yesterday"', 3, ("'snapshot'",)),
+        ('include = ["other.toml"]', 3, ("no file beside",)),
+    ],
+)
+def test_complaints_name_the_line(more: str, line: int, words: tuple[str, ...]) -> None:
+    with pytest.raises(UsageError) as caught:
+        parse(HEAD + more, "my.toml")
+    assert caught.value.message.startswith(f"my.toml, line {line}: ")
+    assert all(word in caught.value.message for word in words)
+
+
+def test_includes(tmp_path: Path) -> None:
+    (tmp_path / "common").mkdir()
+    (tmp_path / "common/files.toml").write_text('[[files]]\npath = "/etc/issue"\nsource = "issue"\n')
+    (tmp_path / "common/issue").write_text("a")
+    (tmp_path / "common/base.toml").write_text(
+        'include = ["files.toml"]\nsuite = "bookworm"\npackages = ["vim"]\ntimezone = "Europe/Berlin"\n'
+    )
+    (tmp_path / "my.toml").write_text(f'include = ["common/base.toml"]\n{HEAD}packages = ["htop"]\n')
+    parsed = treefile.load(tmp_path / "my.toml")
+    assert (parsed.suite, parsed.packages, parsed.timezone) == ("trixie", ("vim", "htop"), "Europe/Berlin")
+    first = parsed.files[0]
+    assert first.source == str(tmp_path / "common/issue")
+    (tmp_path / "common/issue").write_text("b")
+    assert treefile.load(tmp_path / "my.toml").files[0].sha256 != first.sha256
+    (tmp_path / "common/files.toml").write_text('include = ["base.toml"]\n')
+    with pytest.raises(UsageError, match="include one another"):
+        treefile.load(tmp_path / "my.toml")
+    (tmp_path / "common/files.toml").write_text('[[files]]\npath = "/etc/hostname"\ncontent = "x"\n')
+    with pytest.raises(UsageError, match=r"files.toml, line 2: .* key of its own: hostname"):
+        treefile.load(tmp_path / "my.toml")
+
+
+def test_refs_with_placeholders() -> None:
+    parsed = parse(HEAD)
+    assert resolved_ref(parsed, "debian/${suite}/${basearch}/${architecture}/${variant}", "amd64") == (
+        "debian/trixie/x86_64/amd64/apt"
+    )
+    with pytest.raises(UsageError, match="means nothing"):
+        resolved_ref(parsed, "x/${nothing}", "amd64")
+
+
+@pytest.mark.parametrize(
+    ("former", "found"),
+    [("", "13"), ("12.4", "13"), ("13", "13.1"), ("13.1", "13.2"), ("13.9", "13.10"), ("130", "13")],
+)
+def test_versions_that_count_themselves(former: str, found: str) -> None:
+    assert next_version("13", former) == found
+    assert next_version("", former) == ""
+
+
+def test_snapshots_of_archives() -> None:
+    when = "20260801T000000Z"
+    lines = selection.sources(parse(f'{HEAD}snapshot = "20260801"'), "amd64", keyrings=False)
+    assert lines[2] == (
+        f"deb [check-valid-until=no] https://snapshot.debian.org/archive/debian-security/{when} trixie-security main"
+    )
+    assert archives.known("noble", "amd64", when)[0][0] == f"https://snapshot.ubuntu.com/ubuntu/{when}"
+    own = parse(f'{HEAD}snapshot = "{when}"\nmirrors = ["https://mirror.example.org/${{snapshot}}/debian"]')
+    assert own.mirrors[0].line(own) == [
+        f"deb [check-valid-until=no] https://mirror.example.org/{when}/debian trixie main"
+    ]
+    keyed = selection.sources(parse(f'{HEAD}snapshot = "20260801"'), "amd64")
+    assert all(line.startswith("deb [signed-by=/") and "check-valid-until=no]" in line for line in keyed)
