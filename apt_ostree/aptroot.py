@@ -34,6 +34,10 @@ UNVERIFIED = ("NO_PUBKEY", "is not signed", "BADSIG", "EXPKEYSIG", "couldn't be 
               "Clearsigned file isn't valid", "not valid yet", "no longer has a Release file",
               "does not have a Release file", "signature")  # fmt: skip
 
+# What apt says of an index that is not the one its Release file names; it passes when the mirror has both.
+IN_SYNC = "Mirror sync in progress"
+SYNC_PAUSES = (5.0, 20.0, 60.0)  # seconds
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceTree:
@@ -90,7 +94,7 @@ class AptRoot:
         """Fetch the package lists. Raises VerificationError when a source does not verify, else AptOstreeError."""
         self._own_lists()
         try:
-            apt.update(self.config, on_line)
+            self._update(on_line)
         except ToolError as error:
             told = [line for line in error.details if line.startswith(("E:", "W:", "Err:"))] or list(error.details)
             if any(sign in line for line in told for sign in UNVERIFIED):
@@ -107,6 +111,18 @@ class AptRoot:
                 code="refresh-failed",
             ) from error
         self.stamp.write_text(self.sources_digest)
+
+    def _update(self, on_line: Callable[[str], None]) -> None:
+        """`apt-get update`, again after a pause while a mirror has a new Release file and old indexes."""
+        for pause in SYNC_PAUSES:
+            try:
+                return apt.update(self.config, on_line)
+            except ToolError as error:
+                if not any(IN_SYNC in line for line in error.details):
+                    raise
+            on_line(f"the mirror is being synchronised; trying again in {pause:.0f} s")
+            time.sleep(pause)
+        apt.update(self.config, on_line)
 
     def _own_lists(self) -> None:
         """Lists that are linked in become copies: apt gives what it refreshes another name, owner and mode."""
