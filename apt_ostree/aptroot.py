@@ -36,7 +36,7 @@ UNVERIFIED = ("NO_PUBKEY", "is not signed", "BADSIG", "EXPKEYSIG", "couldn't be 
 
 # What apt says of an index that is not the one its Release file names; it passes when the mirror has both.
 IN_SYNC = "Mirror sync in progress"
-SYNC_PAUSES = (5.0, 20.0, 60.0)  # seconds
+SYNC_PAUSES = (3.0, 15.0)  # seconds; one that takes longer is an error
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

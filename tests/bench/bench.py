@@ -1,18 +1,19 @@
 """`make bench`: where the time of layering goes, and ratios to the plain tools in the same run.
 
 Machines differ and are noisy, so every figure that matters is a ratio of two things measured here, one after the
-other. Nothing is asserted.
+other. Nothing is asserted. `python -m tests.bench.bench host` is one section alone; `desktop` takes longest.
 """
 
 from __future__ import annotations
 
 import shutil
 import statistics
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from tests.bench import deltas
+from tests.bench import deltas, desktop
 from tests.support import basecache, sysroots
 from tests.support.ground import Ground
 from tests.support.plainchroot import PlainChroot
@@ -67,20 +68,31 @@ def questions(sysroot: Sysroot) -> None:
         show(f"apt-ostree {' '.join(words)}", spent, ostree, "ostree admin status")
 
 
-def main() -> None:
-    """Print the report."""
+def _host(base: Base, folder: Path) -> None:
+    sysroot = sysroots.build(folder / "sysroot", base)
+    try:
+        basecache.seed(sysroot)
+        questions(sysroot)
+        layering(sysroot, base, folder)
+    finally:
+        sysroot.close()
+        shutil.rmtree(folder / "plain", ignore_errors=True)
+
+
+SECTIONS: dict[str, Callable[[Base, Path], None]] = {
+    "host": _host,
+    "deltas": lambda base, folder: deltas.report(base, folder, show),
+    "desktop": lambda _base, folder: desktop.report(folder, show),
+}
+
+
+def main(names: Sequence[str]) -> None:
+    """Print the report, or these sections of it."""
     with basecache.workspace() as folder:
         base = basecache.base()
-        sysroot = sysroots.build(folder / "sysroot", base)
-        try:
-            basecache.seed(sysroot)
-            questions(sysroot)
-            layering(sysroot, base, folder)
-            deltas.report(base, folder, show)
-        finally:
-            sysroot.close()
-            shutil.rmtree(folder / "plain", ignore_errors=True)
+        for name in names or SECTIONS:
+            SECTIONS[name](base, folder)
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

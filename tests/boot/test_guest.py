@@ -1,7 +1,6 @@
 """One machine's life, through its own bootloader and without a network: each test is the next boot of it.
 
 It runs apt-ostree from its .deb with Debian's own Python packages. `make test-guest`; the tests build on each other.
-A draft: it was rehearsed on the namespace host, in QEMU only its first boot was seen.
 """
 
 from __future__ import annotations
@@ -102,7 +101,8 @@ def test_v1_boots_and_a_package_is_staged(life: Life) -> None:
         echo '== setup'; rm -f /etc/apt/sources.list
         cp {travel.PLACE}/travel.sources /etc/apt/sources.list.d/
         ostree remote add --gpg-import={travel.PLACE}/key.gpg travel file://{travel.PLACE}/repo
-        work rebase -y travel:{travel.BRANCH} --install=keeper
+        work rebase -y travel:{travel.BRANCH}
+        work install -y keeper
         echo mine > /etc/mine.conf
         {STATUS}{WELL}
     """)

@@ -74,12 +74,12 @@ def _locked(path: Path, *, wait: bool = True) -> Iterator[bool]:
         os.close(descriptor)
 
 
-def base(name: str = "debian-13-minimal", *, extra: Sequence[str] = ()) -> Base:
-    """The composed base of an example treefile, with `extra` packages; composed when it is not here yet.
+def base(name: str = "debian-13-minimal", *, extra: Sequence[str] = (), keys: Mapping[str, Any] | None = None) -> Base:
+    """The composed base of an example treefile, with `extra` packages and other `keys`; composed when it is not here.
 
     A cold compose takes about as long as mmdebstrap does (a minute); only one of several sessions does it.
     """
-    treefile = tomllib.loads((TREEFILES / f"{name}.toml").read_text())
+    treefile = tomllib.loads((TREEFILES / f"{name}.toml").read_text()) | dict(keys or {})
     treefile["packages"] = sorted({*treefile.get("packages", ()), *extra})
     text = to_toml(treefile)
     with _locked(root() / "compose.lock"):
