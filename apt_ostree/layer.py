@@ -61,7 +61,7 @@ class LayerJob:
     metadata: Mapping[str, str] = field(default_factory=dict)
     initramfs: tuple[str, ...] | None = None  # arguments of dracut; None: the base's initramfs stays
     standalone: bool = False
-    version: str = ""  # empty: the base's
+    version: str | None = None  # None: the base's
     epoch: int | None = None
     options: tuple[str, ...] = ()
     policy: rules.Policy = field(default_factory=rules.Policy)
@@ -201,7 +201,7 @@ def _commit(job: LayerJob, tree: Path, report: rules.FinishReport) -> Commit:
         replacements=job.resolution.replacements,
         state_digest=job.digest,
     )
-    shown, version = None if job.standalone else meta, job.version or job.base.version
+    shown, version = None if job.standalone else meta, job.base.version if job.version is None else job.version
     pkgs = pkglist.read(tree / "usr/lib/sysimage/dpkg")
     strings = {
         **job.metadata,

@@ -83,9 +83,14 @@ def promised(stack: Stack, kept: Sequence[MadeCommit]) -> tuple[MadeCommit, ...]
     return (*kept, *every[len(kept) :])
 
 
-def build(context: Context, stack: Stack, number: int, below: str) -> MadeCommit:
-    """Make the commit of a layer on that of what is below it; no ref moves. Raises AptOstreeError, ResolveError."""
-    target, item, locked = stack.target, stack.layers[number], stack.lock.layers[number]
+def build(context: Context, stack: Stack, made: Sequence[MadeCommit]) -> MadeCommit:
+    """Make the commit of the next layer on top of the last of `made`; no ref moves.
+
+    Raises AptOstreeError, ResolveError.
+    """
+    target, number, below = stack.target, len(made) - 1, made[-1].checksum
+    item, locked = stack.layers[number], stack.lock.layers[number]
+    version = item.layer.version or commits.load(target.repo, made[0].checksum).commit.version
     state = resolving.base_state(target.repo, below)
     with heart.workdir(target.store) as work:
         found = layers.resolution(work, state, locked.packages, target.store)
@@ -99,10 +104,10 @@ def build(context: Context, stack: Stack, number: int, below: str) -> MadeCommit
         identities=tree.identities(target.repo, item.previous),
         native=state.architectures[0],
         script_timeout=context.options.script_timeout or None,
-        command=f"{item.ref} {item.layer.version or target.version}".strip(),
+        command=f"{item.ref} {version}".strip(),
         metadata=_metadata(stack, number, below),
         standalone=True,
-        version=item.layer.version,
+        version=version,
         epoch=stack.lock.epoch,
         # bound to the ref before it leads here, as one is that `ostree commit` moves (ostree-commit(1))
         options=(f"--bind-ref={item.ref}", *target.signer.gpg_options),

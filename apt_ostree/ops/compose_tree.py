@@ -138,8 +138,8 @@ def _make(
         made.append(
             MadeCommit(ref=target.ref, checksum=composed.checksum, parent=target.parent, packages=count, fresh=True)
         )
-    for number in range(len(made) - 1, len(stack.layers)):
-        made.append(compose_layers.build(context, stack, number, made[-1].checksum))
+    while len(made) <= len(stack.layers):
+        made.append(compose_layers.build(context, stack, made))
     if target.moves and stack.layers:
         for commit in made:
             if commit.fresh:
