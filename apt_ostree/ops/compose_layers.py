@@ -7,14 +7,14 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from apt_ostree import commitmeta, commits, requests, resolving
+from apt_ostree import aptroot, commitmeta, commits, requests, resolving
 from apt_ostree import layer as heart
 from apt_ostree.compose import layers, tree
 from apt_ostree.compose.layers import LayerTarget
 from apt_ostree.context import Context
 from apt_ostree.errors import AptOstreeError
 from apt_ostree.lockfile import Lock
-from apt_ostree.model import MadeCommit
+from apt_ostree.model import MadeCommit, Resolution
 from apt_ostree.tree import rules
 
 
@@ -89,17 +89,12 @@ def build(context: Context, stack: Stack, made: Sequence[MadeCommit]) -> MadeCom
     Raises AptOstreeError, ResolveError.
     """
     target, number, below = stack.target, len(made) - 1, made[-1].checksum
-    item, locked = stack.layers[number], stack.lock.layers[number]
+    item, state = stack.layers[number], resolving.base_state(target.repo, below)
     version = item.layer.version or commits.load(target.repo, made[0].checksum).commit.version
-    state = resolving.base_state(target.repo, below)
-    with heart.workdir(target.store) as work:
-        found = layers.resolution(work, state, locked.packages, target.store)
-    asked = _names(item, target.architecture)
-    packages = tuple(replace(each, requested=each.package.name in asked) for each in found.packages)
     job = heart.LayerJob(
         store=target.store,
         base=commits.load(target.repo, below).commit,
-        resolution=replace(found, packages=packages, sources=stack.lock.sources),
+        resolution=_resolution(stack, number, state),
         digest="",
         identities=tree.identities(target.repo, item.previous),
         native=state.architectures[0],
@@ -121,8 +116,14 @@ def build(context: Context, stack: Stack, made: Sequence[MadeCommit]) -> MadeCom
     return _made(stack, number, commit.checksum, below, fresh=True)
 
 
-def _names(item: LayerTarget, architecture: str) -> frozenset[str]:
-    return frozenset(requests.parse(package).name for package in item.layer.chosen(architecture))
+def _resolution(stack: Stack, number: int, below: aptroot.BaseState) -> Resolution:
+    """What dpkg is to do; whatever nobody asked for is there automatically."""
+    target, locked = stack.target, stack.lock.layers[number]
+    asked = {requests.parse(package).name for package in stack.layers[number].layer.chosen(target.architecture)}
+    with heart.workdir(target.store) as work:
+        found = layers.resolution(work, below, locked.packages, target.store)
+    packages = tuple(replace(each, requested=each.package.name in asked) for each in found.packages)
+    return replace(found, packages=packages, sources=stack.lock.sources)
 
 
 def _metadata(stack: Stack, number: int, below: str) -> dict[str, str]:
