@@ -11,7 +11,7 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -139,9 +139,17 @@ class AptRoot:
         return tuple(sorted(hashlib.sha256(path.read_bytes()).hexdigest() for path in files))
 
 
-def build(directory: Path, base: BaseState, source: SourceTree, *, disabled: tuple[str, ...] = ()) -> AptRoot:
+def build(
+    directory: Path,
+    base: BaseState,
+    source: SourceTree,
+    *,
+    disabled: tuple[str, ...] = (),
+    settings: Mapping[str, str] | None = None,
+) -> AptRoot:
     """Lay out a private apt root in `directory` (existing lists in it are kept).
 
+    `settings` stand above those of the sources' own apt.conf.
     `disabled` names sources files to leave out (`NAME` or `NAME.sources`). Raises UsageError for an unknown one.
     """
     for name in ("state/lists/partial", "cache/archives/partial", "log"):
@@ -164,7 +172,7 @@ def build(directory: Path, base: BaseState, source: SourceTree, *, disabled: tup
     (directory / "etc").chmod(0o700)
     _put(directory / "status", base.status)
     _put(directory / "state/extended_states", base.extended_states)
-    _put(directory / "apt.conf", _conf(directory, base, _taken(directory, source)), mode=0o600)
+    _put(directory / "apt.conf", _conf(directory, base, {**_taken(directory, source), **(settings or {})}), mode=0o600)
     return AptRoot(
         directory=directory, sources_digest=_digest(directory / "etc", base.architectures), native=base.architectures[0]
     )

@@ -59,8 +59,13 @@ def encode_compose(*, digest: str, snapshot: str = "", kargs: Sequence[str] = ()
     return {
         INPUT_DIGEST: digest,
         **({SNAPSHOT: snapshot} if snapshot else {}),
-        **({KARGS: _json(list(kargs))} if kargs else {}),
+        **({KARGS: encode_kargs(kargs)} if kargs else {}),
     }
+
+
+def encode_kargs(kargs: Sequence[str]) -> str:
+    """Kernel arguments a commit wants, as the value of their key."""
+    return _json(list(kargs))
 
 
 def decode_kargs(metadata: Mapping[str, object]) -> tuple[str, ...]:

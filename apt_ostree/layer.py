@@ -43,7 +43,11 @@ LAYOUT = 1  # raise it when the tree rules change: equal inputs then no longer m
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LayerJob:
-    """Everything that decides what the layered commit will be."""
+    """Everything that decides what the layered commit will be.
+
+    `standalone`: the commit is a base for others, and says of what it was made from nothing but its parent.
+    `epoch`: the time it and its scripts have, in seconds; None: now. `options`: more of ostree-commit(1).
+    """
 
     store: Store
     base: Commit
@@ -56,6 +60,11 @@ class LayerJob:
     command: str = ""
     metadata: Mapping[str, str] = field(default_factory=dict)
     initramfs: tuple[str, ...] | None = None  # arguments of dracut; None: the base's initramfs stays
+    standalone: bool = False
+    version: str | None = None  # None: the base's
+    epoch: int | None = None
+    options: tuple[str, ...] = ()
+    policy: rules.Policy = field(default_factory=rules.Policy)
 
 
 def initramfs_of(origin: Origin) -> tuple[str, ...] | None:
@@ -90,7 +99,7 @@ def layer(job: LayerJob, reporter: Reporter) -> Commit:
             _checkout(job, work, tree, reporter)
             point("checkout")
         with overlay.mounted(work, tree, sandbox.write_shims(work / "shim")) as over:
-            prefix = sandbox.for_scripts(over.merged, work / "debs")
+            prefix = sandbox.for_scripts(over.merged, work / "debs", epoch=job.epoch)
             with phase(reporter, "configure", "Unpacking and configuring packages"):
                 configure.perform(prefix, _work(job), reporter)
                 sandbox.check_alive(over.merged, work / "debs")
@@ -165,7 +174,7 @@ def _fold(job: LayerJob, upper: Path, tree: Path) -> rules.FinishReport:
     var.mkdir(exist_ok=True)
     if job.resolution.removals or job.resolution.replacements:
         vacate.apply(tree, var, {package.name for package in job.resolution.removals})
-    return rules.finish(rules.FinishJob(root=tree, var=var, compose=False))
+    return rules.finish(rules.FinishJob(root=tree, var=var, compose=False, policy=job.policy))
 
 
 def _initramfs(tree: Path, folder: Path, arguments: tuple[str, ...], reporter: Reporter) -> None:
@@ -192,11 +201,12 @@ def _commit(job: LayerJob, tree: Path, report: rules.FinishReport) -> Commit:
         replacements=job.resolution.replacements,
         state_digest=job.digest,
     )
+    shown, version = None if job.standalone else meta, job.base.version if job.version is None else job.version
     pkgs = pkglist.read(tree / "usr/lib/sysimage/dpkg")
     strings = {
-        **commitmeta.encode(meta, pkglist=pkgs, users=report.users, sources=job.resolution.sources),
-        **({"version": job.base.version} if job.base.version else {}),
         **job.metadata,
+        **commitmeta.encode(shown, pkglist=pkgs, users=report.users, sources=job.resolution.sources),
+        **({"version": version} if version else {}),
     }
     checksum = ostree.commit(
         job.store.repo,
@@ -205,9 +215,13 @@ def _commit(job: LayerJob, tree: Path, report: rules.FinishReport) -> Commit:
         parent=job.base.checksum,
         subject=job.command or "apt-ostree layer",
         strings=strings,
-        # consume: new files move into the repo instead of being copied
-        options=("--consume", *(("--bootable",) if job.base.metadata.get("ostree.bootable") else ())),
+        options=_options(job),
     )
-    return Commit(
-        checksum=checksum, version=job.base.version, parent=job.base.checksum, subject=job.command, layer=meta
-    )
+    return Commit(checksum=checksum, version=version, parent=job.base.checksum, subject=job.command, layer=shown)
+
+
+def _options(job: LayerJob) -> tuple[str, ...]:
+    """consume: new files move into the repo instead of being copied."""
+    bootable = ("--bootable",) if job.base.metadata.get("ostree.bootable") else ()
+    time = () if job.epoch is None else (f"--timestamp=@{job.epoch}",)
+    return ("--consume", *bootable, *time, *job.options)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ FORMAT = 1
 SUFFIX = ".lock.json"
 _NAME, _VERSION = re.compile(NAME), re.compile(VERSION)
 _ARCH, _SHA256, _WORD = re.compile(r"[a-z0-9][a-z0-9-]*"), re.compile(r"[0-9a-f]{64}"), re.compile(r"[a-z-]*")
+_LAYER = re.compile(r"[a-z0-9][a-z0-9.-]*")
 _LATEST = 253402300799  # the last second datetime(3) can tell
 
 
@@ -42,6 +43,14 @@ class Locked:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LockedLayer:
+    """What one layer of a treefile adds."""
+
+    name: str
+    packages: tuple[Locked, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Lock:
     """Which packages, and when.
 
@@ -52,7 +61,13 @@ class Lock:
     selection: str
     epoch: int
     sources: tuple[str, ...]
-    packages: tuple[Locked, ...]
+    packages: tuple[Locked, ...]  # of the base
+    layers: tuple[LockedLayer, ...] = ()
+
+    @property
+    def everything(self) -> tuple[Locked, ...]:
+        """The packages of the base and of every layer."""
+        return (*self.packages, *(package for layer in self.layers for package in layer.packages))
 
 
 def beside(treefile: Path) -> Path:
@@ -62,9 +77,17 @@ def beside(treefile: Path) -> Path:
 
 def dump(lock: Lock) -> str:
     """The text of a lockfile, the same for the same lock; one package a line, so that a diff reads well."""
-    packages = ",\n".join(f"  {json.dumps(asdict(package))}" for package in lock.packages)
     head = {"format": FORMAT, "selection": lock.selection, "epoch": lock.epoch, "sources": list(lock.sources)}
-    return f'{json.dumps(head, indent=1)[:-2]},\n "packages": [\n{packages}\n ]\n}}\n'
+    text = f'{json.dumps(head, indent=1)[:-2]},\n "packages": {_listed(lock.packages)}'
+    if lock.layers:
+        layers = [f'  {{"name": "{layer.name}", "packages": {_listed(layer.packages)}}}' for layer in lock.layers]
+        text += ',\n "layers": [\n' + ",\n".join(layers) + "\n ]"
+    return f"{text}\n}}\n"
+
+
+def _listed(packages: Sequence[Locked]) -> str:
+    lines = ",\n".join(f"  {json.dumps(asdict(package))}" for package in packages)
+    return f"[\n{lines}\n ]"
 
 
 def load(path: Path) -> Lock:
@@ -90,9 +113,14 @@ def parse(text: str, name: str = "lockfile") -> Lock:
             epoch=_number(data["epoch"], _LATEST),
             sources=tuple(_text(item, _SHA256) for item in data["sources"]),
             packages=tuple(_package(item) for item in data["packages"]),
+            layers=tuple(_layer(item) for item in data.get("layers", ())),
         )
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise UsageError(f"{name} is not a lockfile: {error!r}", hint="make it again with --write-lockfile") from error
+
+
+def _layer(item: Mapping[str, Any]) -> LockedLayer:
+    return LockedLayer(name=_text(item["name"], _LAYER), packages=tuple(_package(each) for each in item["packages"]))
 
 
 def _package(item: Mapping[str, Any]) -> Locked:

@@ -341,6 +341,18 @@ class KargsChange:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MadeCommit:
+    """A commit of a treefile: of the tree itself (`layer` is empty) or of a layer. No `checksum`: it would be made."""
+
+    ref: str
+    layer: str = ""
+    checksum: str = ""
+    parent: str = ""
+    packages: int = 0  # how many its tree has
+    fresh: bool = False  # false: it was there already
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
     """What a verb did. `duration` is seconds by phase, `*_bytes` are bytes."""
 
@@ -356,7 +368,8 @@ class Result:
     reboot_needed: bool = False
     warnings: tuple[str, ...] = ()
     message: str = ""  # the sentence people see at the end
-    commit: str = ""  # for compose verbs: the checksum that was made
+    commit: str = ""  # for compose verbs: the checksum that was made, the last when there are several
+    commits: tuple[MadeCommit, ...] = ()  # for compose tree: the tree's commit and its layers', in order
     restart: tuple[str, ...] = ()  # services that still run what apply-live replaced
     start: tuple[str, ...] = ()  # service units that are new and that nobody started
     base: Commit | None = None  # what the deployment was, or would be, made from

@@ -58,7 +58,8 @@ class Action:
 class Wanted:
     """What the new deployment is to have on top of its base, and what of the base is to be another or not there.
 
-    `known` is what the deployment before was asked for: a refusal names the command for what is new.
+    `exclude` names packages that must not come along. `known` is what the deployment before was asked for: a refusal
+    names the command for what is new.
     """
 
     requested: tuple[PackageRequest, ...] = ()
@@ -66,6 +67,7 @@ class Wanted:
     remove: tuple[str, ...] = ()
     replacing: tuple[overrides.Replacement, ...] = ()
     recommends: bool = True
+    exclude: tuple[str, ...] = ()
     known: Origin = field(default_factory=Origin)
 
     def asked(self, store: Store) -> refusals.Asked:
@@ -116,6 +118,7 @@ class _Problem:
         items += [_file(local, self.store) for local in self.wanted.local]
         items += [f"{package.name}-" if package.arch == "all" else f"{package.name}:{package.arch}-"
                   for package in self.active.removals]  # fmt: skip
+        items += [f"{name}-" for name in self.wanted.exclude]
         return items + [_item(item, self.store) for _, item in self.active.replacements]
 
     def options(self) -> list[str]:

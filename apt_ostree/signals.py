@@ -16,7 +16,8 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 class Interrupts:
     """Turns a signal into InterruptedByUser; inside `shielded` it waits until the block has ended."""
 
-    def __init__(self) -> None:
+    def __init__(self, outcome: str = "nothing was changed") -> None:
+        self._outcome = outcome
         self._shielded = False
         self._late = 0
 
@@ -26,7 +27,7 @@ class Interrupts:
             return
         # once is enough: while we unwind, a second Ctrl-C must not leave a mount behind
         self._shielded = True
-        run.interrupt(InterruptedByUser(f"interrupted by {signal.Signals(signum).name}; nothing was changed"))
+        run.interrupt(InterruptedByUser(f"interrupted by {signal.Signals(signum).name}; {self._outcome}"))
 
     @contextmanager
     def installed(self) -> Iterator[None]:

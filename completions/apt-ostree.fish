@@ -10,11 +10,11 @@ function __apt_ostree_at
             continue
         end
         switch $word
-            case --append --append-if-missing --arg --branch --color --delete --delete-if-present --deploy-index --disable-repo --ed25519-key-file --format --from --gpg-homedir --gpg-sign --install --karg --last --limit --lockfile --match --menu-timeout --mode --os --parent --progress --ref --remove --replace --repo --root-password-file --script-timeout --size --skip-layer --ssh-key-file --stateroot --sysroot --target --timeout --to --track --uninstall --untrack --write-commitid-to -n
+            case --append --append-if-missing --arg --branch --color --delete --delete-if-present --deploy-index --disable-repo --ed25519-key-file --format --from --gpg-homedir --gpg-sign --install --karg --last --limit --lockfile --match --menu-timeout --metadata --mode --os --parent --progress --ref --remove --replace --repo --root-password-file --script-timeout --set-version --size --skip-layer --ssh-key-file --stateroot --sysroot --target --timeout --to --track --treefile --uninstall --untrack --write-commitid-to -n
                 set skip 1
             case '-*'
             case '*'
-                if contains -- (string join ' ' $found $word) 'apply-live' 'boot-check' 'cancel' 'cleanup' 'compose' 'compose image' 'compose install' 'compose tree' 'db' 'db diff' 'db list' 'db version' 'delta' 'delta generate' 'delta show' 'deploy' 'doctor' 'etc-diff' 'finalize-deployment' 'history' 'initramfs' 'initramfs-etc' 'install' 'kargs' 'override' 'override remove' 'override replace' 'override reset' 'pin' 'provides' 'rebase' 'refresh-md' 'repo' 'repo init' 'repo sign' 'repo summary' 'reset' 'restage' 'rollback' 'schema' 'search' 'show' 'status' 'uninstall' 'remove' 'unpin' 'upgrade' 'update' 'usroverlay' 'verify' 'why'
+                if contains -- (string join ' ' $found $word) 'apply-live' 'boot-check' 'cancel' 'cleanup' 'compose' 'compose commit' 'compose image' 'compose install' 'compose lockfile' 'compose postprocess' 'compose tree' 'db' 'db diff' 'db list' 'db version' 'delta' 'delta generate' 'delta show' 'deploy' 'doctor' 'etc-diff' 'finalize-deployment' 'history' 'initramfs' 'initramfs-etc' 'install' 'kargs' 'override' 'override remove' 'override replace' 'override reset' 'pin' 'provides' 'rebase' 'refresh-md' 'repo' 'repo init' 'repo sign' 'repo summary' 'reset' 'restage' 'rollback' 'schema' 'search' 'show' 'status' 'uninstall' 'remove' 'unpin' 'upgrade' 'update' 'usroverlay' 'verify' 'why'
                     set -a found $word
                 end
         end
@@ -107,9 +107,24 @@ complete -c apt-ostree -n '__apt_ostree_at cleanup' -s m -l repomd -d 'Remove th
 complete -c apt-ostree -n '__apt_ostree_at cleanup' -s r -l rollback -d 'Remove the deployments to roll back to.'
 complete -c apt-ostree -n '__apt_ostree_at cleanup' -l unchanged-exit-77 -d 'Exit with 77 when there is nothing to do.'
 complete -c apt-ostree -n '__apt_ostree_at cleanup' -l wait -d 'When another transaction runs, wait until it is done, at most SECONDS.'
+complete -c apt-ostree -n '__apt_ostree_at compose' -a commit -d 'Commit an image tree to a branch.'
 complete -c apt-ostree -n '__apt_ostree_at compose' -a image -d 'Make a disk that boots from a commit of a repository.'
 complete -c apt-ostree -n '__apt_ostree_at compose' -a install -d 'Layer packages on a commit of a repository.'
-complete -c apt-ostree -n '__apt_ostree_at compose' -a tree -d 'Make a base commit from a treefile.'
+complete -c apt-ostree -n '__apt_ostree_at compose' -a lockfile -d 'Write the lockfile of a treefile and compose nothing.'
+complete -c apt-ostree -n '__apt_ostree_at compose' -a postprocess -d 'Make an image tree of a root directory.'
+complete -c apt-ostree -n '__apt_ostree_at compose' -a tree -d 'Make a base commit from a treefile, and one of each of its layers.'
+complete -c apt-ostree -n '__apt_ostree_at compose commit' -l branch -x -d 'The branch that gets the new commit.'
+complete -c apt-ostree -n '__apt_ostree_at compose commit' -s n -l dry-run -d 'Show what would be done and change nothing.'
+complete -c apt-ostree -n '__apt_ostree_at compose commit' -l gpg-homedir -x -a '(__fish_complete_directories)' -d 'Where GnuPG has the key, when it is not ~/.gnupg.'
+complete -c apt-ostree -n '__apt_ostree_at compose commit' -l gpg-sign -x -d 'Sign with this OpenPGP key: a fingerprint, a key id or an address. May be repeated.'
+complete -c apt-ostree -n '__apt_ostree_at compose commit' -l json -d 'Answer with one JSON object on standard output.'
+complete -c apt-ostree -n '__apt_ostree_at compose commit' -l metadata -x -d 'Store this string in the commit\'s metadata. May be repeated.'
+complete -c apt-ostree -n '__apt_ostree_at compose commit' -l no-parent -d 'Make a commit without a parent.'
+complete -c apt-ostree -n '__apt_ostree_at compose commit' -l parent -x -d 'Make the commit a child of REV, not of the branch\'s commit.'
+complete -c apt-ostree -n '__apt_ostree_at compose commit' -l repo -x -a '(__fish_complete_directories)' -d 'The OSTree repository to work in.'
+complete -c apt-ostree -n '__apt_ostree_at compose commit' -l set-version -x -d 'The version the commit carries.'
+complete -c apt-ostree -n '__apt_ostree_at compose commit' -l wait -d 'When another transaction runs, wait until it is done, at most SECONDS.'
+complete -c apt-ostree -n '__apt_ostree_at compose commit' -l write-commitid-to -r -F -d 'Write the commit\'s checksum to FILE and leave the branch.'
 complete -c apt-ostree -n '__apt_ostree_at compose image' -s n -l dry-run -d 'Show what would be done and change nothing.'
 complete -c apt-ostree -n '__apt_ostree_at compose image' -l force -d 'Replace DEST when it exists.'
 complete -c apt-ostree -n '__apt_ostree_at compose image' -l format -x -a 'raw qcow2' -d 'What kind of file.'
@@ -134,6 +149,19 @@ complete -c apt-ostree -n '__apt_ostree_at compose install' -l repo -x -a '(__fi
 complete -c apt-ostree -n '__apt_ostree_at compose install' -l script-timeout -x -d 'End a package\'s script that runs longer; 600 if not given, 0 for no limit.'
 complete -c apt-ostree -n '__apt_ostree_at compose install' -l wait -d 'When another transaction runs, wait until it is done, at most SECONDS.'
 complete -c apt-ostree -n '__apt_ostree_at compose install' -a '(__apt_ostree_packages)'
+complete -c apt-ostree -n '__apt_ostree_at compose lockfile' -s C -l cache-only -d 'Use no network, only what was downloaded before.'
+complete -c apt-ostree -n '__apt_ostree_at compose lockfile' -s n -l dry-run -d 'Show what would be done and change nothing.'
+complete -c apt-ostree -n '__apt_ostree_at compose lockfile' -l json -d 'Answer with one JSON object on standard output.'
+complete -c apt-ostree -n '__apt_ostree_at compose lockfile' -l lockfile -r -F -d 'The file to write; without it, the one beside the treefile: tree.lock.json for tree.toml.'
+complete -c apt-ostree -n '__apt_ostree_at compose lockfile' -l repo -x -a '(__fish_complete_directories)' -d 'The OSTree repository to work in.'
+complete -c apt-ostree -n '__apt_ostree_at compose lockfile' -l unchanged-exit-77 -d 'Exit with 77 when there is nothing to do.'
+complete -c apt-ostree -n '__apt_ostree_at compose lockfile' -l wait -d 'When another transaction runs, wait until it is done, at most SECONDS.'
+complete -c apt-ostree -n '__apt_ostree_at compose lockfile' -F
+complete -c apt-ostree -n '__apt_ostree_at compose postprocess' -l branch -x -d 'Give accounts the ids they have in the commit of this branch.'
+complete -c apt-ostree -n '__apt_ostree_at compose postprocess' -s n -l dry-run -d 'Show what would be done and change nothing.'
+complete -c apt-ostree -n '__apt_ostree_at compose postprocess' -l json -d 'Answer with one JSON object on standard output.'
+complete -c apt-ostree -n '__apt_ostree_at compose postprocess' -l repo -x -a '(__fish_complete_directories)' -d 'Where --branch is; only to be read.'
+complete -c apt-ostree -n '__apt_ostree_at compose postprocess' -l treefile -r -F -d 'Also do what this treefile says of the system and of files. What it says of packages, of refs and of the commit does not matter here.'
 complete -c apt-ostree -n '__apt_ostree_at compose tree' -s C -l cache-only -d 'Use no network, only what was downloaded before.'
 complete -c apt-ostree -n '__apt_ostree_at compose tree' -l download-only -d 'Download the packages and stop before anything is changed.'
 complete -c apt-ostree -n '__apt_ostree_at compose tree' -s n -l dry-run -d 'Show what would be done and change nothing.'
@@ -146,9 +174,10 @@ complete -c apt-ostree -n '__apt_ostree_at compose tree' -l lockfile -r -F -d 'T
 complete -c apt-ostree -n '__apt_ostree_at compose tree' -l no-parent -d 'Make a commit without a parent.'
 complete -c apt-ostree -n '__apt_ostree_at compose tree' -l parent -x -d 'Make the commit a child of REV, not of the branch\'s commit.'
 complete -c apt-ostree -n '__apt_ostree_at compose tree' -l repo -x -a '(__fish_complete_directories)' -d 'The OSTree repository to work in.'
+complete -c apt-ostree -n '__apt_ostree_at compose tree' -l script-timeout -x -d 'End a package\'s script that runs longer; 600 if not given, 0 for no limit.'
 complete -c apt-ostree -n '__apt_ostree_at compose tree' -l unchanged-exit-77 -d 'Exit with 77 when there is nothing to do.'
 complete -c apt-ostree -n '__apt_ostree_at compose tree' -l wait -d 'When another transaction runs, wait until it is done, at most SECONDS.'
-complete -c apt-ostree -n '__apt_ostree_at compose tree' -l write-commitid-to -r -F -d 'Write the commit\'s checksum to FILE and leave the branch.'
+complete -c apt-ostree -n '__apt_ostree_at compose tree' -l write-commitid-to -r -F -d 'Write the commit\'s checksum to FILE and leave the branch. With layers it is that of the last one, and all branches are left.'
 complete -c apt-ostree -n '__apt_ostree_at compose tree' -l write-lockfile -d 'Write what was installed into the lockfile.'
 complete -c apt-ostree -n '__apt_ostree_at compose tree' -F
 complete -c apt-ostree -n '__apt_ostree_at db' -a diff -d 'Compare the packages of two commits.'

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from apt_ostree.paths import Paths
     from apt_ostree.transaction import Context
 
+EXAMPLES = Path(__file__).parent.parent / "data/treefiles"
 SCRIPT_TIMEOUT = 600.0  # seconds
 Options = TypeVar("Options")
 Body = Callable[[Settings, Options], int]
@@ -106,6 +107,13 @@ def paths_of(settings: Settings) -> Paths:
 def absolute(path: str) -> Path:
     """A path of the command line, independent of the working directory; symbolic links stay as they are."""
     return Path(path).absolute()
+
+
+def treefile_path(argument: str) -> Path:
+    """The treefile of this path; a bare name that is no file here is one of those that come with the program."""
+    path = absolute(argument)
+    shipped = EXAMPLES / f"{argument.removesuffix('.toml')}.toml"
+    return shipped if "/" not in argument and not path.exists() and shipped.is_file() else path
 
 
 def change(settings: Settings, options: Any, work: Callable[[Context], Result]) -> int:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from apt_ostree.cli import dynamic
-from apt_ostree.cli.common import absolute, change, context, group, verb
+from apt_ostree.cli import compose_rootfs, dynamic
+from apt_ostree.cli.common import absolute, change, context, group, treefile_path, verb
 from apt_ostree.cli.options import (
     Archive,
     CacheOnly,
@@ -27,8 +26,6 @@ from apt_ostree.cli.options import (
 )
 from apt_ostree.cli.repo import signing
 from apt_ostree.errors import UsageError
-
-EXAMPLES = Path(__file__).parent.parent / "data/treefiles"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,15 +56,50 @@ def install(settings: Settings, options: InstallOptions) -> int:
     return change(settings, options, lambda context: op.run(context, request))
 
 
+TreefileArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="TREEFILE",
+        help="What the tree is made of: a file, or the name of an example that comes with the program.",
+    ),
+]
+
+
 @dataclass(frozen=True, kw_only=True)
-class TreeOptions(GpgSigning, Json, DryRun, Download, CacheOnly, Unchanged, Wait, Repo):
-    treefile: Annotated[
+class LockfileOptions(Json, DryRun, CacheOnly, Unchanged, Wait, Repo):
+    treefile: TreefileArgument
+    lockfile: Annotated[
         str,
-        typer.Argument(
-            metavar="TREEFILE",
-            help="What the tree is made of: a file, or the name of an example that comes with the program.",
+        typer.Option(
+            "--lockfile",
+            metavar="FILE",
+            help="The file to write; without it, the one beside the treefile: tree.lock.json for tree.toml.",
         ),
-    ]
+    ] = ""
+
+
+def lockfile(settings: Settings, options: LockfileOptions) -> int:
+    """Write the lockfile of a treefile and compose nothing.
+
+    Chooses the packages of the tree and of its layers as 'compose tree' does now, and writes down their versions and
+    contents. It shows what is another version than in the lockfile that was there. One that has just these packages
+    is left as it is, with its time; when SOURCE_DATE_EPOCH is set, that counts as well. No package is downloaded.
+
+    Package lists are kept in the repository for the next time.
+    """
+    from apt_ostree.ops import compose_lockfile as op
+
+    request = op.Request(
+        treefile=treefile_path(options.treefile),
+        repo=absolute(options.repo),
+        lockfile=absolute(options.lockfile) if options.lockfile else None,
+    )
+    return change(settings, options, lambda context: op.run(context, request))
+
+
+@dataclass(frozen=True, kw_only=True)
+class TreeOptions(GpgSigning, Json, DryRun, Download, CacheOnly, Scripts, Unchanged, Wait, Repo):
+    treefile: TreefileArgument
     lockfile: Annotated[
         str,
         typer.Option(
@@ -91,7 +123,10 @@ class TreeOptions(GpgSigning, Json, DryRun, Download, CacheOnly, Unchanged, Wait
     write_commitid_to: Annotated[
         str,
         typer.Option(
-            "--write-commitid-to", metavar="FILE", help="Write the commit's checksum to FILE and leave the branch."
+            "--write-commitid-to",
+            metavar="FILE",
+            help="Write the commit's checksum to FILE and leave the branch. With layers it is that of the last one, "
+            "and all branches are left.",
         ),
     ] = ""
     force: Annotated[
@@ -100,17 +135,23 @@ class TreeOptions(GpgSigning, Json, DryRun, Download, CacheOnly, Unchanged, Wait
 
 
 def tree(settings: Settings, options: TreeOptions) -> int:
-    """Make a base commit from a treefile.
+    """Make a base commit from a treefile, and one of each of its layers.
 
     Chooses the packages with apt, lets mmdebstrap install just these, brings the tree into the form an image needs,
     and commits it to the branch the treefile names. Packages and package lists are kept in the repository for the
     next time. The keys of a treefile are described in apt-ostree-treefile(5).
 
-    With --gpg-sign the commit is signed when it is made: no branch ever leads to one without a signature.
+    Layers of a treefile, such as a desktop on a minimal tree, are committed to branches of their own, each as a child
+    of what is below it. The branches move when every commit was made, so that all are of one run; when something
+    fails, none has moved. --parent and --no-parent are about the tree itself, --script-timeout about the scripts of the
+    layers' packages.
 
-    Nothing is composed when the treefile, what it refers to and the packages are those of the branch's commit.
+    With --gpg-sign a commit is signed when it is made: no branch ever leads to one without a signature.
 
-    Two runs with the same lockfile make the same commit, byte for byte: everything has the time that stands in the
+    Nothing is composed when the treefile, what it refers to and the packages are those of the branch's commit. A layer
+    is made again when its own part has changed, or anything below it.
+
+    Two runs with the same lockfile make the same commits, byte for byte: everything has the time that stands in the
     lockfile. Without one that is SOURCE_DATE_EPOCH of the environment, else the newest date of the archive's Release
     files. Accounts keep the ids they have in the branch's commit.
     """
@@ -119,7 +160,7 @@ def tree(settings: Settings, options: TreeOptions) -> int:
     if options.no_parent and options.parent:
         raise UsageError("--parent and --no-parent exclude each other", hint="leave one of them out")
     request = op.Request(
-        treefile=_treefile(options.treefile),
+        treefile=treefile_path(options.treefile),
         repo=absolute(options.repo),
         lockfile=absolute(options.lockfile) if options.lockfile else None,
         locked=options.locked or bool(options.lockfile and not options.write_lockfile),
@@ -228,13 +269,6 @@ def image(settings: Settings, options: ImageOptions) -> int:
     return 0
 
 
-def _treefile(argument: str) -> Path:
-    """The treefile of this path; a bare name that is no file here is one of those that come with the program."""
-    path = absolute(argument)
-    shipped = EXAMPLES / f"{argument.removesuffix('.toml')}.toml"
-    return shipped if "/" not in argument and not path.exists() and shipped.is_file() else path
-
-
 def register(app: typer.Typer) -> None:
     compose = group(
         app,
@@ -267,13 +301,24 @@ def register(app: typer.Typer) -> None:
     )(install)
     verb(
         compose,
+        "lockfile",
+        LockfileOptions,
+        examples="""
+        apt-ostree compose lockfile mine.toml --repo repo --dry-run
+        apt-ostree compose lockfile mine.toml --repo repo
+        """,
+    )(lockfile)
+    verb(
+        compose,
         "tree",
         TreeOptions,
         examples="""
         ostree init --repo=repo --mode=bare
         apt-ostree compose tree debian-13-minimal --repo repo    # an example of ours
+        apt-ostree compose tree debian-13-desktop --repo repo    # one with a layer
         apt-ostree compose tree mine.toml --repo repo --dry-run
         apt-ostree compose tree mine.toml --repo repo --write-lockfile
         apt-ostree compose tree mine.toml --repo repo --locked
         """,
     )(tree)
+    compose_rootfs.register(compose)

@@ -39,7 +39,12 @@ home = "/var/lib/backup-agent"
 
 [[files]]
 path = "/etc/systemd/network/80-all.network"
-source = "files/80-all.network\""""
+source = "files/80-all.network"
+
+[[layers]]
+name = "kiosk"
+ref = "debian/13/${basearch}/${layer}"
+packages = ["cage", "firefox-esr"]"""
 
 
 def roff() -> str:

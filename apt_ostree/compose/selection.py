@@ -15,6 +15,7 @@ from debian.deb822 import Deb822
 
 from apt_ostree import aptroot, archives, refusals, requests
 from apt_ostree.errors import ResolveError, UsageError
+from apt_ostree.installed import is_kernel
 from apt_ostree.lockfile import Lock, Locked
 from apt_ostree.resolve import parse_actions
 from apt_ostree.tools import apt
@@ -23,6 +24,7 @@ from apt_ostree.treefile import Treefile
 # Of the machine's own /etc/apt: how its network is reached, and passwords for it.
 _HOST = ("apt.conf", "apt.conf.d", "auth.conf", "auth.conf.d")
 _TRUSTED = ("trusted.gpg", "trusted.gpg.d")
+_INITRAMFS_TOOLS = frozenset({"initramfs-tools", "initramfs-tools-core", "tiny-initramfs"})
 # What each variant of mmdebstrap(1) has on top of what is asked for, as apt-patterns(7).
 _PRIORITIES = {
     "required": ("required",),
@@ -55,26 +57,30 @@ def _with_key(line: str, key: str) -> str:
     return line.replace("deb ", f"deb [signed-by={key}] ", 1)
 
 
-def foreign(treefile: Treefile, native: str) -> tuple[str, ...]:
-    """Architectures that packages of the treefile name beside the tree's own."""
-    named = {requests.parse(package).arch for package in treefile.chosen(native)}
+def foreign(treefile: Treefile, native: str, *more: Sequence[str]) -> tuple[str, ...]:
+    """Architectures that the tree's packages, and `more`, name beside the tree's own."""
+    named = {requests.parse(package).arch for names in (treefile.chosen(native), *more) for package in names}
     return tuple(sorted(named - {"", "all", "any", "native", native}))
 
 
-def apt_root(directory: Path, treefile: Treefile, native: str) -> aptroot.AptRoot:
-    """A private apt in `directory` that knows the treefile's archives and an empty system."""
+def apt_root(directory: Path, treefile: Treefile, native: str, status: str = "") -> aptroot.AptRoot:
+    """A private apt in `directory` that knows the treefile's archives and a system with the packages of `status`."""
     lines = sources(treefile, native)
     with tempfile.TemporaryDirectory(prefix="apt-ostree-sources-") as folder:
         etc = Path(folder).resolve()
         (etc / "sources.list").write_text("".join(f"{line}\n" for line in lines))
         for name in (*_HOST, *(_TRUSTED if any("signed-by=" not in line for line in lines) else ())):
             (etc / name).symlink_to(f"/etc/apt/{name}")
-        state = aptroot.BaseState(status="", extended_states="", architectures=(native, *foreign(treefile, native)))
-        return aptroot.build(directory, state, aptroot.SourceTree(etc_apt=etc, root=Path("/")))
+        named = foreign(treefile, native, *(layer.chosen(native) for layer in treefile.layers))
+        state = aptroot.BaseState(status=status, extended_states="", architectures=(native, *named))
+        # which release is preferred here is no matter of the machine
+        settings = {"APT::Default-Release": ""}
+        return aptroot.build(directory, state, aptroot.SourceTree(etc_apt=etc, root=Path("/")), settings=settings)
 
 
 def digest(treefile: Treefile, native: str) -> str:
     """sha256 of all that decides which packages are chosen; a lockfile is one of just this choice."""
+    layers = [[layer.name, sorted(layer.chosen(native))] for layer in treefile.layers]
     chosen = {
         "suite": treefile.suite,
         "architecture": native,
@@ -82,6 +88,7 @@ def digest(treefile: Treefile, native: str) -> str:
         "packages": sorted(treefile.chosen(native)),
         "exclude": sorted(treefile.exclude),
         "recommends": treefile.recommends,
+        **({"layers": layers} if layers else {}),
     }
     return hashlib.sha256(json.dumps(chosen, sort_keys=True).encode()).hexdigest()
 
@@ -101,12 +108,24 @@ def resolve(root: aptroot.AptRoot, treefile: Treefile) -> Lock:
     items = [f"{action.name}:{action.arch}={action.new}" for action in actions]
     records = {(r["Package"], r["Version"], r["Architecture"]): r for r in reversed([*apt.show(root.config, items)])}
     packages = [_locked(records.get((a.name, a.new, a.arch)), f"{a.name} {a.new}") for a in actions]
+    _check_initramfs(frozenset(package.name for package in packages))
     return Lock(
         selection=digest(treefile, root.native),
         epoch=epoch(root.lists),
         sources=root.releases(),
         packages=tuple(sorted(packages, key=lambda package: (package.name, package.arch))),
     )
+
+
+def _check_initramfs(names: frozenset[str]) -> None:
+    """A kernel needs an initramfs that finds its deployment, and that is known before anything is downloaded."""
+    other = sorted(names & _INITRAMFS_TOOLS)
+    if other and "dracut" not in names and any(map(is_kernel, names)):
+        raise ResolveError(
+            f"the tree would have a kernel and {other[0]}, which has no hook for ostree: it would not boot",
+            hint="add 'dracut' and 'ostree-boot' to the packages of the treefile",
+            code="initramfs",
+        )
 
 
 def _items(treefile: Treefile, native: str) -> list[str]:
@@ -122,7 +141,7 @@ def _options(treefile: Treefile) -> list[str]:
     recommends = f"APT::Install-Recommends={str(treefile.recommends).lower()}"
     # libapt takes apt for essential (pkgCacheGen::ForceEssential), and its cache remembers what it took for it
     own = ("pkgCacheGen::ForceEssential=,", "Dir::Cache::pkgcache=", "Dir::Cache::srcpkgcache=")
-    return [word for setting in (recommends, "APT::Default-Release=", *own) for word in ("-o", setting)]
+    return [word for setting in (recommends, *own) for word in ("-o", setting)]
 
 
 def _known(root: aptroot.AptRoot, treefile: Treefile) -> None:
@@ -148,10 +167,11 @@ def _locked(record: Deb822 | None, label: str) -> Locked:
 
 def check_selection(lock: Lock, treefile: Treefile, native: str) -> None:
     """Raise ResolveError when a lockfile was made for another choice of packages than the treefile's."""
-    if lock.selection != digest(treefile, native):
+    layers = tuple(layer.name for layer in lock.layers) == tuple(layer.name for layer in treefile.layers)
+    if lock.selection != digest(treefile, native) or not layers:
         raise ResolveError(
-            "the lockfile does not fit the treefile: suite, architecture, variant, packages, exclude or recommends "
-            "are others now",
+            "the lockfile does not fit the treefile: suite, architecture, variant, packages, exclude, recommends or "
+            "layers are others now",
             hint="make it again with --write-lockfile",
             code="lockfile",
         )

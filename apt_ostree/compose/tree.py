@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from apt_ostree import aptroot, commitmeta, commits, fetch, repos, requests
 from apt_ostree.compose import bootstrap
+from apt_ostree.compose.finish import make_image
 from apt_ostree.errors import AptOstreeError, ToolError
 from apt_ostree.faults import point
 from apt_ostree.lockfile import Lock
@@ -18,8 +19,8 @@ from apt_ostree.model import Package, Resolution
 from apt_ostree.paths import Store
 from apt_ostree.report import OutputLine, Reporter, Warned, phase
 from apt_ostree.signing import Signer
-from apt_ostree.tools import bwrap, coreutils, mmdebstrap, ostree
-from apt_ostree.tree import accounts, customise, dpkgdb, kernel, pkglist, rules, sandbox, users
+from apt_ostree.tools import coreutils, mmdebstrap, ostree
+from apt_ostree.tree import accounts, customise, dpkgdb, pkglist, rules, users
 from apt_ostree.treefile import Treefile, resolved_ref
 
 LAYOUT = 1  # raise it when the tree rules change: equal inputs then no longer mean an equal tree
@@ -106,6 +107,7 @@ def input_digest(target: Target, lock: Lock) -> str:
     treefile = asdict(target.treefile)
     for file in treefile["files"]:
         file["source"] = ""  # what it holds counts, not where it was
+    del treefile["layers"]  # they are made of this tree, not it of them
     inputs = {
         "layout": LAYOUT,
         "treefile": treefile,
@@ -130,7 +132,7 @@ def command_line(target: Target) -> tuple[str, ...]:
 
 def download(target: Target, root: aptroot.AptRoot, lock: Lock, reporter: Reporter) -> int:
     """Fetch what is not in the store yet; returns the bytes fetched. Raises VerificationError, AptOstreeError."""
-    planned = Resolution(packages=tuple(package.planned for package in lock.packages))
+    planned = Resolution(packages=tuple(package.planned for package in lock.everything))
     return fetch.download(root, target.store, planned, reporter)
 
 
@@ -147,15 +149,14 @@ def compose_tree(target: Target, lock: Lock, reporter: Reporter) -> Composed:
                 target.tree, treefile, target.work, lambda line: reporter.event(OutputLine(line=line))
             )
         job = rules.FinishJob(
-            root=target.tree, var=target.tree / "var", compose=True, known=_known(target), policy=_policy(treefile)
+            root=target.tree,
+            var=target.tree / "var",
+            compose=True,
+            known=identities(target.repo, target.previous),
+            policy=policy(treefile),
         )
-        with phase(reporter, "rules", "Making an image of it"):
-            arranged = rules.arrange(job)
-        if arranged.kernel:
-            with phase(reporter, "initramfs", "Building the initramfs"):
-                _initramfs(target, arranged.kernel, environment, reporter)
+        report = make_image(job, treefile.initramfs_args, environment, reporter)
         with phase(reporter, "commit", "Writing the commit"):
-            report = rules.seal(job, arranged)
             packages = pkglist.read(target.tree / dpkgdb.DATABASE)
             _check_installed(packages, lock)
             strings = {
@@ -196,21 +197,25 @@ def _workdir(target: Target) -> Iterator[None]:
         coreutils.remove(target.work)
 
 
-def _known(target: Target) -> users.Identities:
-    """The ids of the ref's former commit: a file must not change hands because packages came in another order."""
-    if not target.previous:
+def identities(repo: Path, commit: str) -> users.Identities:
+    """The ids of a ref's former commit: a file must not change hands because packages came in another order.
+
+    None without a commit, or for one that was not made by us.
+    """
+    if not commit:
         return users.Identities()
     try:
-        passwd, group = (ostree.cat(target.repo, target.previous, f"/usr/etc/{name}") for name in ("passwd", "group"))
+        passwd, group = (ostree.cat(repo, commit, f"/usr/etc/{name}") for name in ("passwd", "group"))
     except ToolError:
-        return users.Identities()  # the former commit was not made by us
+        return users.Identities()
     return users.Identities(
         users={name: user.uid for name, user in accounts.users(passwd).items()},
         groups={name: entry.gid for name, entry in accounts.groups(group).items()},
     )
 
 
-def _policy(treefile: Treefile) -> rules.Policy:
+def policy(treefile: Treefile) -> rules.Policy:
+    """Where a treefile decides what the tree rules leave open."""
     return rules.Policy(
         opt_is_state=treefile.opt == "state",
         local_is_state=treefile.usr_local == "state",
@@ -220,16 +225,6 @@ def _policy(treefile: Treefile) -> rules.Policy:
             users=frozenset(treefile.ignore_removed_users), groups=frozenset(treefile.ignore_removed_groups)
         ),
     )
-
-
-def _initramfs(target: Target, version: str, environment: Mapping[str, str], reporter: Reporter) -> None:
-    prefix = bwrap.prefix(target.tree, env={**sandbox.ENVIRONMENT, **environment})
-    arguments = target.treefile.initramfs_args
-
-    def line(text: str) -> None:
-        reporter.event(OutputLine(line=text))
-
-    kernel.make_initramfs(target.tree, version, prefix, line, arguments=arguments)
 
 
 def _commit(target: Target, report: rules.FinishReport, strings: dict[str, str], epoch: int) -> str:

@@ -1,25 +1,26 @@
-"""compose tree: a treefile becomes a base commit in a repo."""
+"""compose tree: a treefile becomes a base commit in a repo, and its layers one commit each on top of that."""
 
 from __future__ import annotations
 
-import os
 import shlex
 import tempfile
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from apt_ostree import aptroot, guarding, lockfile, pkgdb, preflight, resolving, signing, treefile
-from apt_ostree.compose import selection, tree
+from apt_ostree import guarding, lockfile, pkgdb, preflight, signing, treefile
+from apt_ostree.compose import layers, tree
 from apt_ostree.context import Context
 from apt_ostree.errors import AptOstreeError, UsageError
-from apt_ostree.fetch import stored
-from apt_ostree.lockfile import Lock
-from apt_ostree.model import PackageChange, Result
+from apt_ostree.model import MadeCommit, PackageChange, Result
+from apt_ostree.ops import compose_choice, compose_layers
+from apt_ostree.ops.compose_choice import Chosen, choose
+from apt_ostree.ops.compose_layers import Stack
 from apt_ostree.report import phase
 from apt_ostree.signing import Signing
-from apt_ostree.tools import dpkg, mmdebstrap
+from apt_ostree.tools import dpkg, mmdebstrap, ostree
 
 _ROOM = 1_500_000_000  # bytes: a minimal tree, its packages and the initramfs while it is built
+_UNPACKED = 4  # what a layer's packages take, as a multiple of their archives
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,9 +28,9 @@ class Request:
     """Compose `treefile` into `repo`.
 
     `locked`: take exactly what `lockfile` says (None: the one beside the treefile); `write_lockfile`: write it.
-    `parent`: a revision, "" for none, None for the ref's commit. With `commit_file` its checksum is written there
-    and no ref is moved. `force`: also when the inputs are those of the ref's commit. The commit is born signed by
-    the keys of `signing`.
+    `parent`: of the base, a revision, "" for none, None for the ref's commit. With `commit_file` the checksum of the
+    last commit is written there and no ref is moved. `force`: also when the inputs are those of the refs' commits.
+    Every commit is born signed by the keys of `signing`.
     """
 
     treefile: Path
@@ -46,13 +47,10 @@ class Request:
     def lock_path(self) -> Path:
         return self.lockfile or lockfile.beside(self.treefile)
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Chosen:
-    """The packages, and the apt that can fetch them."""
-
-    root: aptroot.AptRoot
-    lock: Lock
+    @property
+    def choice(self) -> Path | None:
+        """The lockfile that has chosen, None: apt is to."""
+        return self.lock_path if self.locked else None
 
 
 def _target(request: Request) -> tree.Target:
@@ -71,70 +69,86 @@ def _target(request: Request) -> tree.Target:
 
 
 def run(context: Context, request: Request) -> Result:
-    """Make a commit of the treefile's ref.
+    """Make a commit of the treefile's ref, and of that of each layer.
 
     Raises UsageError, ResolveError, AptOstreeError, ToolMissingError, NotRootError.
     """
     target = _target(request)
+    found = layers.targets(target)
     if context.options.dry_run:
         with tempfile.TemporaryDirectory(prefix="apt-ostree-") as folder:
-            return _dry_run(context, request, target, _choose(context, request, target, Path(folder)).lock)
+            chosen = choose(context, target, Path(folder), request.choice)
+        return _dry_run(context, request, Stack(target=target, layers=found, lock=chosen.lock))
     guarding.require_root(context.options.command)
     mmdebstrap.check()
     with guarding.guarded(context, target.store, None) as guard:
-        directory = target.store.root / "compose-apt"
-        directory.mkdir(mode=0o755, parents=True, exist_ok=True)
-        chosen = _choose(guard.context, request, target, directory)
-        result = _perform(guard, request, target, chosen)
+        chosen = choose(guard.context, target, compose_choice.directory(target), request.choice)
+        result = _perform(guard, request, Stack(target=target, layers=found, lock=chosen.lock), chosen)
     if request.write_lockfile and not context.options.download_only:
-        _write(request.lock_path, lockfile.dump(chosen.lock))
+        compose_choice.write(request.lock_path, lockfile.dump(chosen.lock))
     return result
 
 
-def _choose(context: Context, request: Request, target: tree.Target, directory: Path) -> _Chosen:
-    root = selection.apt_root(directory, target.treefile, target.architecture)
-    fresh = replace(context, options=replace(context.options, refresh_age=0.0))
-    if not request.locked:
-        resolving.ensure_lists(fresh, root)
-        with phase(context.reporter, "resolve", "Resolving dependencies"):
-            return _Chosen(root=root, lock=selection.resolve(root, target.treefile))
-    lock = lockfile.load(request.lock_path)
-    selection.check_selection(lock, target.treefile, target.architecture)
-    missing = [package for package in lock.packages if not stored(target.store, package.sha256).is_file()]
-    if missing and not context.options.cache_only:
-        resolving.ensure_lists(fresh, root)
-        selection.check_archive(root, missing)
-    return _Chosen(root=root, lock=lock)
-
-
-def _perform(guard: guarding.Guard, request: Request, target: tree.Target, chosen: _Chosen) -> Result:
+def _perform(guard: guarding.Guard, request: Request, stack: Stack, chosen: Chosen) -> Result:
     """Stop where nothing is to do, fetch, compose."""
-    context, lock = guard.context, chosen.lock
-    changes = _changes(target, lock)
-    base = Result(command=context.options.command, changed=False, changes=changes)
-    if not request.force and tree.unchanged(target, tree.input_digest(target, lock)):
-        return replace(base, message=f"No change: {target.ref} is {target.previous}", commit=target.previous)
+    context, target, lock = guard.context, stack.target, stack.lock
+    kept = compose_layers.standing(stack, force=request.force)
+    base = Result(command=context.options.command, changed=False, changes=_changes(stack))
+    if len(kept) == 1 + len(stack.layers):
+        told = "\n".join(f"No change: {commit.ref} is {commit.checksum}" for commit in kept)
+        return replace(base, message=told, commit=kept[-1].checksum, commits=kept)
     fetched = _fetch(context, target, chosen)
     base = replace(base, download_bytes=fetched, duration=guard.durations.seconds)
     if context.options.download_only:
-        return replace(base, would_change=True, message=f"{len(lock.packages)} packages are here")
-    preflight.check_space(target.repo, download=0, installed=_ROOM)
+        return replace(base, would_change=True, message=f"{len(lock.everything)} packages are here")
+    unpacked = sum(package.size for layer in lock.layers for package in layer.packages) * _UNPACKED
+    preflight.check_space(target.repo, download=0, installed=_ROOM + unpacked)
     guard.held.phase("compose")
-    composed = tree.compose_tree(target, lock, context.reporter)
+    made, warnings = _make(context, stack, kept)
     if request.commit_file:
-        _write(request.commit_file, f"{composed.checksum}\n")
+        compose_choice.write(request.commit_file, f"{made[-1].checksum}\n")
     return replace(
         base,
         changed=True,
         duration=guard.durations.seconds,
-        warnings=composed.warnings,
-        message=f"{target.ref} is {composed.checksum} ({len(composed.packages)} packages)",
-        commit=composed.checksum,
+        warnings=warnings,
+        message="\n".join(map(_told, made)),
+        commit=made[-1].checksum,
+        commits=made,
     )
 
 
-def _fetch(context: Context, target: tree.Target, chosen: _Chosen) -> int:
-    missing = [package for package in chosen.lock.packages if not stored(target.store, package.sha256).is_file()]
+def _told(commit: MadeCommit) -> str:
+    return f"{commit.ref} is {commit.checksum} ({commit.packages} packages{'' if commit.fresh else ', no change'})"
+
+
+def _make(
+    context: Context, stack: Stack, kept: tuple[MadeCommit, ...]
+) -> tuple[tuple[MadeCommit, ...], tuple[str, ...]]:
+    """Make every commit that does not stand; refs move when there is nothing left that could fail."""
+    made, target = list(kept), stack.target
+    warnings: tuple[str, ...] = ()
+    if not made:
+        # a tree with layers is no news before they are there
+        composed = tree.compose_tree(
+            replace(target, moves=target.moves and not stack.layers), stack.lock, context.reporter
+        )
+        warnings = composed.warnings
+        count = len(composed.packages)
+        made.append(
+            MadeCommit(ref=target.ref, checksum=composed.checksum, parent=target.parent, packages=count, fresh=True)
+        )
+    while len(made) <= len(stack.layers):
+        made.append(compose_layers.build(context, stack, made))
+    if target.moves and stack.layers:
+        for commit in made:
+            if commit.fresh:
+                ostree.ref_create(target.repo, commit.ref, commit.checksum)
+    return tuple(made), warnings
+
+
+def _fetch(context: Context, target: tree.Target, chosen: Chosen) -> int:
+    missing = compose_choice.missing(target, chosen.lock)
     if missing and context.options.cache_only:
         raise AptOstreeError(
             f"{len(missing)} packages are not in the cache: {', '.join(map(str, missing[:10]))}",
@@ -145,28 +159,32 @@ def _fetch(context: Context, target: tree.Target, chosen: _Chosen) -> int:
         return tree.download(target, chosen.root, chosen.lock, context.reporter)
 
 
-def _changes(target: tree.Target, lock: Lock) -> tuple[PackageChange, ...]:
-    """Against the ref's commit; nothing for a new ref, where everything is new."""
-    if not target.previous:
-        return ()
-    return pkgdb.diff(pkgdb.packages(target.repo, target.previous), [item.planned.package for item in lock.packages])
+def _changes(stack: Stack) -> tuple[PackageChange, ...]:
+    """Against the commits of the refs, each change once; nothing for a new ref, where everything is new."""
+    repo, lock = stack.target.repo, stack.lock
+    before = (stack.target.previous, *(item.previous for item in stack.layers))
+    found: dict[PackageChange, None] = {}
+    for number, previous in enumerate(before):
+        if previous:
+            now = [*lock.packages, *(package for layer in lock.layers[:number] for package in layer.packages)]
+            changes = pkgdb.diff(pkgdb.packages(repo, previous), [item.planned.package for item in now])
+            found.update(dict.fromkeys(changes))
+    return tuple(sorted(found, key=lambda change: (change.name, change.arch)))
 
 
-def _dry_run(context: Context, request: Request, target: tree.Target, lock: Lock) -> Result:
-    same = not request.force and tree.unchanged(target, tree.input_digest(target, lock))
-    told = f"{target.ref} would be made of {len(lock.packages)} packages by\n"
-    told += shlex.join(tree.command_line(target))
+def _dry_run(context: Context, request: Request, stack: Stack) -> Result:
+    kept = compose_layers.standing(stack, force=request.force)
+    same = len(kept) == 1 + len(stack.layers)
+    told = [] if kept else [f"{stack.target.ref} would be made of {len(stack.lock.packages)} packages by",
+                            shlex.join(tree.command_line(stack.target))]  # fmt: skip
+    for item, locked in list(zip(stack.layers, stack.lock.layers, strict=True))[max(len(kept) - 1, 0) :]:
+        names = " ".join(package.name for package in locked.packages)
+        told.append(f"{item.ref} would get {len(locked.packages)} packages on top of that: {names}")
     return Result(
         command=context.options.command,
         changed=False,
         would_change=not same,
-        changes=_changes(target, lock),
-        message=f"Dry run: {'nothing would change' if same else told}",
+        changes=_changes(stack),
+        message=f"Dry run: {'nothing would change' if same else chr(10).join(told)}",
+        commits=compose_layers.promised(stack, kept),
     )
-
-
-def _write(path: Path, text: str) -> None:
-    """By a new file and a rename: whoever reads it sees the old or the new one."""
-    fresh = path.with_name(f".{path.name}.{os.getpid()}")
-    fresh.write_text(text)
-    fresh.rename(path)

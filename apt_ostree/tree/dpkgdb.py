@@ -12,6 +12,7 @@ from apt_ostree.tree import fsops, tmpfiles
 
 SYSIMAGE = "usr/lib/sysimage"
 DATABASE = f"{SYSIMAGE}/dpkg"
+ORDINARY = "var/lib/dpkg"  # where a tree has it that is no image
 CONF = "00-apt-ostree-sysimage"
 
 # name below /usr/lib/sysimage -> where Debian's tools look for it below /var
@@ -93,10 +94,10 @@ def _clean(root: Path) -> None:
             fsops.empty(directory)
 
 
-def owners(root: Path) -> Owners:
-    """Read the file lists of the tree's database for paths in /var and for what is linked there."""
+def owners(root: Path, database: str = DATABASE) -> Owners:
+    """Read the file lists of a tree's database for paths in /var and for what is linked there."""
     found: dict[str, str] = {}
-    info = root / DATABASE / "info"
+    info = root / database / "info"
     wanted = (b"/var/", *(alias.encode() for alias, _ in _ALIASES))
     for name in sorted(_listdir(info)):
         if name.endswith(".list"):
@@ -109,7 +110,7 @@ def owners(root: Path) -> Owners:
 def find_owner(root: Path, path: str) -> str:
     """Name of the first package that has a path, empty when none has; for error messages, as it reads every list."""
     wanted = os.fsencode(path)
-    for info in (root / DATABASE / "info", root / "var/lib/dpkg/info"):
+    for info in (root / DATABASE / "info", root / ORDINARY / "info"):
         for name in sorted(_listdir(info)):
             if name.endswith(".list") and wanted in fsops.read_bytes(info / name).split(b"\n"):
                 return name.removesuffix(".list").partition(":")[0]

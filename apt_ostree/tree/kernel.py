@@ -44,8 +44,23 @@ def apply(root: Path) -> tuple[str, list[str]]:
     return _one(root), dropped
 
 
+def check_raw(root: Path) -> None:
+    """Refuse an ordinary tree whose kernel could not boot as an image, before anything is done to it.
+
+    Raises AptOstreeError (codes `kernel`, `initramfs`).
+    """
+    boot = root / "boot"
+    matches = [_BOOT.fullmatch(name) for name in (os.listdir(boot) if fsops.is_dir(boot) else ())]
+    moved = {match[2] for match in matches if match and _NAMES.get(match[1]) == "vmlinuz"}
+    if _single(sorted({*installed(root), *moved})):
+        _check_dracut(root)
+
+
 def _one(root: Path) -> str:
-    versions = installed(root)
+    return _single(installed(root))
+
+
+def _single(versions: Sequence[str]) -> str:
     if len(versions) > 1:
         raise AptOstreeError(
             f"the tree has {len(versions)} kernels, an image has exactly one: {', '.join(versions)}",
@@ -69,14 +84,7 @@ def make_initramfs(
 
     Raises AptOstreeError when it cannot be built or lacks what mounts the deployment (code `initramfs`).
     """
-    if not fsops.is_file(root / "usr/bin/dracut"):
-        other = fsops.is_file(root / "usr/sbin/mkinitramfs")
-        why = "initramfs-tools, which has no hook for ostree" if other else "no dracut to make an initramfs with"
-        raise AptOstreeError(
-            f"the tree has a kernel and {why}",
-            hint="add 'dracut' and 'ostree-boot' to the packages of the treefile",
-            code="initramfs",
-        )
+    _check_dracut(root)
     if not fsops.exists(root / PREPARE_ROOT):
         fsops.write(root, PREPARE_ROOT, _PREPARE_ROOT_TEXT)
     if not fsops.exists(root / _GRUB):
@@ -88,6 +96,18 @@ def make_initramfs(
         raise AptOstreeError("dracut made no initramfs", code="initramfs")
     (root / rel).chmod(0o644)
     _check(dracut.contents(sandbox, f"/{rel}"), (*_NEEDED, PREPARE_ROOT))
+
+
+def _check_dracut(root: Path) -> None:
+    if fsops.is_file(root / "usr/bin/dracut"):
+        return
+    other = fsops.is_file(root / "usr/sbin/mkinitramfs")
+    why = "initramfs-tools, which has no hook for ostree" if other else "no dracut to make an initramfs with"
+    raise AptOstreeError(
+        f"the tree has a kernel and {why}",
+        hint="add 'dracut' and 'ostree-boot' to the packages of the treefile",
+        code="initramfs",
+    )
 
 
 def remake_initramfs(

@@ -20,12 +20,24 @@ def check(root: Path) -> None:
         raise AptOstreeError(f"the tree cannot be committed: {wrong[0]}", details=wrong, code="lint")
 
 
-def _misses(root: Path) -> list[str]:
-    wrong = [
-        f"there is no /{rel}; add '{package}' to the packages of the treefile"
+def check_raw(root: Path) -> None:
+    """The same of an ordinary tree, of what no rule puts right. Raises AptOstreeError (code `lint`)."""
+    layout.check(root)
+    wrong = [*_programs(root), *_special(root), *_special(root, "etc")]
+    if wrong:
+        raise AptOstreeError(f"the tree cannot become an image: {wrong[0]}", details=wrong, code="lint")
+
+
+def _programs(root: Path) -> list[str]:
+    return [
+        f"there is no /{rel}; add the package '{package}' to the tree"
         for rel, package in _PROGRAMS.items()
         if not fsops.exists(root / rel)
     ]
+
+
+def _misses(root: Path) -> list[str]:
+    wrong = _programs(root)
     if not fsops.is_file(root / dpkgdb.DATABASE / "status"):
         wrong.append("there is no package database")
     if not fsops.is_dir(root / "usr/etc"):
@@ -41,9 +53,9 @@ def _not_empty(root: Path) -> list[str]:
     ]
 
 
-def _special(root: Path) -> list[str]:
+def _special(root: Path, top: str = "usr") -> list[str]:
     found = []
-    for entry in fsops.walk(root, "usr"):
+    for entry in fsops.walk(root, top):
         kind = _TYPES.get(stat.S_IFMT(entry.info.st_mode))
         if kind:
             found.append(f"/{entry.rel} is a {kind}, which no commit can hold")

@@ -30,18 +30,20 @@ def _names(directory: Path) -> list[str]:
     return sorted(n for n in os.listdir(directory) if not fsops.is_whiteout((directory / n).lstat()))
 
 
-def check_local(var: Path, owners: Owners) -> None:
+def check_local(var: Path, owners: Owners, *, top: str = "usrlocal") -> None:
     """Refuse files below /usr/local (Debian Policy 9.1.2: packages may only make directories there).
+
+    It is `top` of `var` (an ordinary tree has it as `local` of its /usr).
 
     Links that no package has are the tree's own layout (base-files' postinst makes one). Raises AptOstreeError.
     """
     refused = []
-    for entry in fsops.walk(var, "usrlocal"):
-        package = owners.of(f"/var/{entry.rel}")
+    for entry in fsops.walk(var, top):
+        rest = entry.rel.removeprefix(f"{top}/")
+        package = owners.of(f"/var/usrlocal/{rest}")
         if entry.is_dir or entry.is_whiteout or (entry.is_link and not package):
             continue
-        name = f"/usr/local/{entry.rel.removeprefix('usrlocal/')}"
-        refused.append(f"{name} ({f'package {package}' if package else 'made by a script'})")
+        refused.append(f"/usr/local/{rest} ({f'package {package}' if package else 'made by a script'})")
     if refused:
         raise AptOstreeError(
             f"files in /usr/local are refused, it belongs to the administrator: {refused[0]}",

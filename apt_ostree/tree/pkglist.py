@@ -25,6 +25,16 @@ def read(admindir: Path) -> tuple[Package, ...]:
     return parse(fsops.read(status))
 
 
+def unfinished(text: str) -> tuple[str, ...]:
+    """Packages of a dpkg status file that are neither installed nor gone: unpacked, half-configured and so on."""
+    found = []
+    for paragraph in Deb822.iter_paragraphs(io.StringIO(text), fields=_FIELDS, use_apt_pkg=False):
+        state = paragraph.get("Status", "").split()[2:]
+        if state not in (["installed"], ["config-files"], ["not-installed"]):
+            found.append(f"{paragraph.get('Package', '?')} ({' '.join(state) or 'no state'})")
+    return tuple(found)
+
+
 def parse(text: str) -> tuple[Package, ...]:
     """Packages of a dpkg status file whose state is `installed` (dpkg(1), PACKAGE STATES)."""
     found = []

@@ -48,12 +48,12 @@ def write_shims(directory: Path) -> Path:
     return directory
 
 
-def for_scripts(root: Path, debs: Path) -> tuple[str, ...]:
-    """The sandbox in which dpkg and the scripts it calls run."""
+def for_scripts(root: Path, debs: Path, *, epoch: int | None = None) -> tuple[str, ...]:
+    """The sandbox in which dpkg and the scripts it calls run; `epoch` is what they are to take for the time."""
     return bwrap.prefix(
         root,
         binds=(("ro", debs, DEBS),) if debs.is_dir() else (),
-        env=ENVIRONMENT,
+        env=ENVIRONMENT if epoch is None else {**ENVIRONMENT, "SOURCE_DATE_EPOCH": str(epoch)},
         directories=_MOUNT_POINTS,
     )
 

@@ -26,6 +26,7 @@ ZONE = re.compile(r"[A-Za-z0-9_+-]+(/[A-Za-z0-9_+-]+)*")
 SNAPSHOT = re.compile(r"\d{8}(T\d{6}Z)?|\d{4}-\d\d-\d\d")
 MODE = re.compile(r"[0-7]{3,4}")
 WORD = re.compile(r"[^\x00-\x1f\x7f]+")
+LAYER = re.compile(r"[a-z0-9][a-z0-9.-]{0,62}")
 META = re.compile(r"[A-Za-z0-9][\w.-]*")
 
 
@@ -79,6 +80,18 @@ FILE_KEYS = (
     Key(name="link", kind="string", text="It is a symbolic link, leading there."),
     Key(name="mode", kind="string", pattern=MODE, text="Its permissions, octal; 0644 if not given."),
 )
+
+LAYER_KEYS = (
+    Key(name="name", kind="string", pattern=LAYER, required=True, text="Its name: letters, digits, dot, dash."),
+    Key(name="ref", kind="string", pattern=REF, required=True,
+        text="The branch it is committed to; ${layer} in it stands for its name, the others for what they stand for "
+             "in the tree's ref."),
+    Key(name="packages", kind="strings", pattern=PACKAGE, by_architecture=True,
+        text="What it adds, written as the tree's packages are. Nothing below it is removed or becomes another "
+             "version; a kernel belongs into the tree."),
+    Key(name="version", kind="string", text="The version its commit carries; that of the tree if not given."),
+    Key(name="metadata", kind="table", pattern=META, text="More strings for its commit's metadata, by key."),
+)  # fmt: skip
 
 KEYS = (
     Key(name="include", kind="strings", section="The tree",
@@ -144,4 +157,8 @@ KEYS = (
     Key(name="postprocess", kind="strings",
         text="Shell scripts to run in the tree at the end, each begins with #!. They see the tree as /, without a "
              "network and nothing of the machine."),
+    Key(name="layers", kind="tables", keys=LAYER_KEYS, section="Layers",
+        text="Trees with more packages, in their order: the first on top of this tree, each other on top of the one "
+             "before, whose commit is its parent. recommends, exclude, opt, usr-local, documentation, kargs and "
+             "metadata of the tree hold for them too; units, users, files and scripts are the tree's own."),
 )  # fmt: skip

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+Choice = tuple[str, ...]
+ChoiceOf = tuple[tuple[str, Choice], ...]  # architecture -> more packages
+
 VARIANTS = ("essential", "apt", "required", "minbase", "buildd", "important", "standard", "-")  # mmdebstrap(1)
 
 
@@ -53,6 +56,26 @@ class File:
     link: str = ""
 
 
+def _on(architecture: str, packages: Choice, packages_of: ChoiceOf) -> Choice:
+    return (*packages, *(name for arch, names in packages_of if arch == architecture for name in names))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Layer:
+    """Packages on top of the tree, or of the layer before, committed to a ref of its own. No `version`: the tree's."""
+
+    name: str
+    ref: str
+    packages: Choice = ()
+    packages_of: ChoiceOf = ()
+    version: str = ""
+    metadata: tuple[tuple[str, str], ...] = ()
+
+    def chosen(self, architecture: str) -> Choice:
+        """The packages that are asked for on an architecture."""
+        return _on(architecture, self.packages, self.packages_of)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Treefile:
     """A parsed treefile. No `architecture`: the machine's own. No mirrors: the archive known for the suite."""
@@ -64,8 +87,8 @@ class Treefile:
     snapshot: str = ""
     architecture: str = ""
     variant: str = "apt"
-    packages: tuple[str, ...] = ()
-    packages_of: tuple[tuple[str, tuple[str, ...]], ...] = ()  # architecture -> more packages
+    packages: Choice = ()
+    packages_of: ChoiceOf = ()
     exclude: tuple[str, ...] = ()
     recommends: bool = False
     documentation: bool = True
@@ -92,7 +115,8 @@ class Treefile:
     usr_local: str = "refuse"
     composefs: str = "no"
     metadata: tuple[tuple[str, str], ...] = ()
+    layers: tuple[Layer, ...] = ()
 
-    def chosen(self, architecture: str) -> tuple[str, ...]:
-        """The packages that are asked for on an architecture."""
-        return (*self.packages, *(name for arch, names in self.packages_of if arch == architecture for name in names))
+    def chosen(self, architecture: str) -> Choice:
+        """The packages that are asked for on an architecture, without those of the layers."""
+        return _on(architecture, self.packages, self.packages_of)

@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import hashlib
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from apt_ostree.errors import UsageError
-from apt_ostree.treefile.keys import KEYS, Key
-from apt_ostree.treefile.model import Account, File, Mirror, Treefile
+from apt_ostree.treefile.keys import KEYS
+from apt_ostree.treefile.model import Account, File, Layer, Mirror, Treefile
 from apt_ostree.treefile.reader import Reader, key_names, read, require
 
 _DEPTH = 16  # treefiles including treefiles
 _BY_KEY = {"/etc/hostname": "hostname", "/etc/machine-id": "machineid"}
 _BASEARCH = {"amd64": "x86_64", "arm64": "aarch64", "i386": "i686", "ppc64el": "ppc64le", "armhf": "armv7l"}
 _MAKERS: Mapping[str, Callable[..., object]] = {
-    "mirrors": Mirror, "users": Account, "groups": Account, "files": File,
+    "mirrors": Mirror, "users": Account, "groups": Account, "files": File, "layers": Layer,
 }  # fmt: skip
+_PACKAGES = "packages-"  # an architecture follows
 
 
 def load(path: Path) -> Treefile:
@@ -96,31 +97,34 @@ def _merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]
 
 def _treefile(reader: Reader, data: dict[str, Any]) -> Treefile:
     require(reader, data)
-    values: dict[str, Any] = {}
-    packages_of = []
-    for name, value in data.items():
-        key = next((key for key in KEYS if key.name == name), None)
-        if key is None:
-            packages_of.append((name.removeprefix("packages-"), value))
-        else:
-            values[_field(name)] = _made(key, value)
+    values = _fields({name: _made(name, value) for name, value in data.items()})
     if not values.get("components"):
         values.pop("components", None)
     if "version" in data and "automatic-version-prefix" in data:
         raise reader.wrong("automatic-version-prefix", "'version' and 'automatic-version-prefix' exclude each other")
-    made = Treefile(**values, packages_of=tuple(packages_of))
+    made = Treefile(**values)
+    _check_layers(reader, made.layers)
     return replace(made, snapshot=_timestamp(made.snapshot))
 
 
-def _field(name: str) -> str:
-    return name.replace("-", "_")
+def _check_layers(reader: Reader, layers: Sequence[Layer]) -> None:
+    for number, layer in enumerate(layers):
+        if any(layer.name == other.name for other in layers[:number]):
+            raise reader.wrong("layers", f"there are two layers named '{layer.name}'", "each has a name of its own")
+        if not (layer.packages or layer.packages_of):
+            raise reader.wrong("layers", f"the layer '{layer.name}' has no packages", value=layer.name)
 
 
-def _made(key: Key, value: Any) -> Any:
-    maker = _MAKERS.get(key.name)
-    if maker is None:
-        return value
-    return tuple(maker(**{_field(name): item for name, item in entry.items()}) for entry in value)
+def _fields(table: Mapping[str, Any]) -> dict[str, Any]:
+    """A table by the names of a dataclass: packages of an architecture are put together."""
+    plain = {name.replace("-", "_"): value for name, value in table.items() if not name.startswith(_PACKAGES)}
+    of = tuple((name.removeprefix(_PACKAGES), value) for name, value in table.items() if name.startswith(_PACKAGES))
+    return {**plain, **({"packages_of": of} if of else {})}
+
+
+def _made(name: str, value: Any) -> Any:
+    maker = _MAKERS.get(name)
+    return value if maker is None else tuple(maker(**_fields(entry)) for entry in value)
 
 
 def _timestamp(snapshot: str) -> str:
@@ -129,13 +133,14 @@ def _timestamp(snapshot: str) -> str:
     return f"{digits}T000000Z" if digits and "T" not in digits else digits
 
 
-def resolved_ref(treefile: Treefile, ref: str, architecture: str) -> str:
-    """A ref with its placeholders filled in. Raises UsageError for one that nobody knows."""
+def resolved_ref(treefile: Treefile, ref: str, architecture: str, *, layer: str = "") -> str:
+    """A ref, of the tree or of a layer, with its placeholders filled in. Raises UsageError for one nobody knows."""
     values = {
         "suite": treefile.suite.replace("/", "-"),
         "architecture": architecture,
         "basearch": _BASEARCH.get(architecture, architecture),
         "variant": treefile.variant,
+        **({"layer": layer} if layer else {}),
     }
     for name, value in values.items():
         ref = ref.replace(f"${{{name}}}", value)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, NotRequired, TypedDict
 
-from apt_ostree.model import Plan, Result
+from apt_ostree.model import MadeCommit, Plan, Result
 from apt_ostree.ui import changes as words
 from apt_ostree.ui import update as updates
 from apt_ostree.ui.jsonshape import ChangesJson, DeploymentJson, changes_json, deployment_json
@@ -17,6 +17,15 @@ PulledJson = TypedDict("PulledJson", {"transferred-bytes": int, "static-delta": 
 class KargsJson(TypedDict):
     old: list[str]
     new: list[str]
+
+
+class ComposedJson(TypedDict):
+    layer: str | None
+    ref: str
+    checksum: str | None
+    parent: str | None
+    packages: int
+    new: bool
 
 
 ResultJson = TypedDict(
@@ -34,6 +43,7 @@ ResultJson = TypedDict(
         "warnings": list[str],
         "message": str,
         "commit": NotRequired[str],
+        "commits": NotRequired[list[ComposedJson]],
         "restart-services": NotRequired[list[str]],
         "new-services": NotRequired[list[str]],
         "kargs": NotRequired[KargsJson],
@@ -60,6 +70,8 @@ def as_json(result: Result) -> ResultJson:
     }
     if result.commit:
         found["commit"] = result.commit
+    if result.commits:
+        found["commits"] = [_composed(commit) for commit in result.commits]
     if result.restart:
         found["restart-services"] = list(result.restart)
     if result.start:
@@ -75,6 +87,17 @@ def as_json(result: Result) -> ResultJson:
     if result.update:
         found["update"] = updates.as_json(result.update)
     return found
+
+
+def _composed(commit: MadeCommit) -> ComposedJson:
+    return {
+        "layer": commit.layer or None,
+        "ref": commit.ref,
+        "checksum": commit.checksum or None,
+        "parent": commit.parent or None,
+        "packages": commit.packages,
+        "new": commit.fresh,
+    }
 
 
 def text(result: Result, *, verbose: bool = False, theme: Theme = PLAIN) -> str:

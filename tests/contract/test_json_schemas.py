@@ -14,7 +14,7 @@ from jsonschema import Draft202012Validator, ValidationError
 from apt_ostree import commitmeta
 from apt_ostree.errors import AptOstreeError, BusyError
 from apt_ostree.findings import PackageDiff, PackageList
-from apt_ostree.model import KargsChange, LayerMeta, Origin, Package, Result
+from apt_ostree.model import KargsChange, LayerMeta, MadeCommit, Origin, Package, Result
 from apt_ostree.ops import db as db_ops
 from apt_ostree.ops import doctor as doctor_ops
 from apt_ostree.ops import status as status_ops
@@ -103,6 +103,10 @@ def test_status_of_a_sysroot(made: Tiny) -> None:
             command="install htop", changed=True, deployment=samples.layered(), changes=samples.CHANGES,
             download_bytes=5, disk_bytes=-3, duration={"resolve": 0.5}, reboot_needed=True, warnings=("w",),
             message="m", commit=samples.LAYERED, kargs=KargsChange(old=("quiet",), new=("quiet", "debug")),
+            commits=(
+                MadeCommit(ref="a", checksum=samples.BASE, packages=5, fresh=True),
+                MadeCommit(ref="b", layer="desktop", parent=samples.BASE, packages=9),
+            ),
         ),
     ],
     ids=["unchanged", "changed"],
@@ -110,6 +114,13 @@ def test_status_of_a_sysroot(made: Tiny) -> None:
 def test_result(done: Result) -> None:
     read = hold("result", result.as_json(done))
     assert set(read["packages"]) == {"added", "removed", "upgraded", "downgraded"}
+
+
+def test_commits_of_a_compose() -> None:
+    commits = (MadeCommit(ref="a", checksum=samples.BASE, packages=5), MadeCommit(ref="b", layer="x", fresh=True))
+    base, layer = hold("result", result.as_json(Result(command="x", changed=True, commits=commits)))["commits"]
+    assert (base["layer"], base["checksum"], base["new"]) == (None, samples.BASE, False)
+    assert (layer["layer"], layer["checksum"], layer["parent"], layer["new"]) == ("x", None, None, True)
 
 
 def test_changes_by_kind() -> None:

@@ -24,6 +24,7 @@ from tests.support.process import Done, run
 from tests.support.remote import Remote
 from tests.support.sysroots import Base, Sysroot, changes
 from tests.support.verbs import held_to, tool, whole
+from tests.unit import treemaker
 
 pytestmark = pytest.mark.real
 
@@ -143,6 +144,16 @@ ROWS: dict[str, Row] = {
         unchanged=Never("reached in tests/real/test_compose.py: a whole tree must be there first"),
         refused="{small} --repo {repo}", unverified="{small} --repo {repo}",
     ),
+    "compose lockfile": Row(
+        words="{treefile} --repo {repo} --lockfile {fresh}", system=A_REPO,
+        unchanged=Never("reached in tests/real/test_compose_layers.py: it must be written first"),
+        refused="{small} --repo {repo} --lockfile {fresh}", unverified="{small} --repo {repo} --lockfile {fresh}",
+    ),
+    "compose postprocess": Row(
+        words="{rootfs}", system=Never("it works in a directory, not on a system"),
+        busy=Never("a directory that somebody made for it has no lock"),
+    ),
+    "compose commit": Row(words="{image} --repo {repo} --branch made/tree", system=A_REPO),
     "compose image": Row(
         words="--repo {repo} {ref} {disk}", system=A_REPO, busy=Never("it only reads the repository"),
     ),
@@ -232,12 +243,15 @@ def lab(workspace: Path, ground: Ground, template: Sysroot, base: Base, signing_
         repo = ground.copy(base, "exit-codes-repo").repo
         small = folder / "small.toml"  # from our archive, which does not have what every tree needs
         small.write_text(SMALL.format(uri=archive.uri, suite=archive.suite, key=signing_key.export(folder / "key.asc")))
+        raw, image = treemaker.bootstrapped(folder / "rootfs"), folder / "image"
+        run(["ostree", "checkout", f"--repo={repo}", "--require-hardlinks", base.checksum, image])
         words = {
             "small": str(small), "base": base.checksum, "other": "ground/other",
             "branch": remote.branch, "bad": "ground/bad",
             "repo": str(repo), "ref": base.ref, "disk": str(folder / "disk.img"), "fresh": str(folder / "fresh"),
             "key": f"--gpg-homedir {signing_key.home} --gpg-sign {signing_key.fingerprint}", "local": str(local),
-            "damaged": str(damaged), "treefile": str(TREEFILES / "debian-13-minimal.toml"),
+            "rootfs": str(raw), "image": str(image), "damaged": str(damaged),
+            "treefile": str(TREEFILES / "debian-13-minimal.toml"),
         }  # fmt: skip
         try:
             yield Lab(machine=machine, repo=repo, remote=remote, archive=archive, words=words)
@@ -311,7 +325,7 @@ def test_7_for_what_does_not_verify(lab: Lab, signing_key: SigningKey, other_key
     assert lab.archive.server is not None
     lab.archive.server.tamper |= {"foo_1.0_all.deb", "bar_1.0_all.deb"}
     lines = lab.calls(lambda row: row.unverified)
-    lists = ("refresh-md", "search", "show", "provides", "compose tree")
+    lists = ("refresh-md", "search", "show", "provides", "compose tree", "compose lockfile")
     reached(lab, {name: line for name, line in lines.items() if name not in lists}, 7)
     lab.archive.key = other_key
     lab.archive.sign()

@@ -110,7 +110,9 @@ def stand_ins(tmp_path: Path) -> Path:
 def test_bash_knows_commands_and_aliases(stand_ins: Path) -> None:
     commands = {name for name, _summary in ALL[0].commands}
     assert set(bash("apt-ostree", "", path=stand_ins)) == commands
-    assert bash("apt-ostree", "compose", "", path=stand_ins) == ["image", "install", "tree"]
+    assert bash("apt-ostree", "compose", "", path=stand_ins) == [
+        "commit", "image", "install", "lockfile", "postprocess", "tree",
+    ]  # fmt: skip
     assert "--idempotent" in bash("apt-ostree", "remove", "--i", path=stand_ins)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from apt_ostree import lockfile
 from apt_ostree.compose import selection
 from apt_ostree.errors import ResolveError, UsageError
-from apt_ostree.lockfile import Lock, Locked
+from apt_ostree.lockfile import Lock, Locked, LockedLayer
 from apt_ostree.treefile import parse
 
 TREE = parse('suite = "trixie"\nref = "x"\npackages = ["aa", "bb"]\n')
@@ -26,9 +27,36 @@ def test_round_trip_with_one_package_a_line(tmp_path: Path) -> None:
     assert lockfile.beside(tmp_path / "x.toml") == tmp_path / "x.lock.json"
 
 
+def test_layers_in_a_lockfile() -> None:
+    more = replace(FOO, name="more")
+    lock = replace(LOCK, layers=(LockedLayer(name="one", packages=(more,)), LockedLayer(name="two", packages=())))
+    text = lockfile.dump(lock)
+    assert lockfile.parse(text) == lock and lock.everything == (FOO, more)
+    assert next(line for line in text.splitlines() if '"more"' in line).startswith('  {"name": "more"')
+    assert '"layers"' not in lockfile.dump(LOCK)
+
+
+LAYERED = 'suite = "trixie"\nref = "x"\n[[layers]]\nname = "one"\nref = "y"\npackages = ["more"]\n'
+
+
+def test_a_lockfile_of_other_layers() -> None:
+    tree = parse(LAYERED)
+    lock = replace(LOCK, selection=selection.digest(tree, "amd64"), layers=(LockedLayer(name="one", packages=()),))
+    selection.check_selection(lock, tree, "amd64")
+    selection.check_selection(lock, parse(LAYERED.replace('"y"', '"z"')), "amd64")  # where it goes does not choose
+    for other in (LAYERED.replace("more", "less"), LAYERED.replace("one", "two")):
+        with pytest.raises(ResolveError, match="does not fit"):
+            selection.check_selection(lock, parse(other), "amd64")
+    with pytest.raises(ResolveError, match="does not fit"):  # somebody cut a layer out
+        selection.check_selection(replace(lock, layers=()), tree, "amd64")
+
+
 @pytest.mark.parametrize(
     ("key", "value"),
     [
+        ("layers", [{"name": "../x", "packages": []}]),
+        ("layers", [{"name": "x"}]),
+        ("layers", 3),
         ("format", 2),
         ("selection", "x"),
         ("epoch", -1),

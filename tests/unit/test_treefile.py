@@ -32,8 +32,12 @@ def test_every_example_parses_and_names_no_host(name: str) -> None:
     assert all("example.org" in line for line in text.splitlines() if "://" in line)
 
 
-def test_there_are_three_examples() -> None:
-    assert EXAMPLES == ["debian-12-minimal.toml", "debian-13-minimal.toml", "ubuntu-24.04-minimal.toml"]
+def test_which_examples_there_are() -> None:
+    minimal = ["debian-12-minimal.toml", "debian-13-minimal.toml", "ubuntu-24.04-minimal.toml"]
+    assert sorted(EXAMPLES) == sorted(["debian-13-desktop.toml", *minimal])
+    with resources.as_file(resources.files("apt_ostree") / "data/treefiles/debian-13-desktop.toml") as path:
+        (layer,) = treefile.load(path).layers
+    assert layer.name == "desktop" and "task-xfce-desktop" in layer.packages
 
 
 def test_mirrors_as_strings_and_tables() -> None:

@@ -10,7 +10,7 @@ from apt_ostree import archives, treefile
 from apt_ostree.compose import selection
 from apt_ostree.compose.tree import next_version
 from apt_ostree.errors import UsageError
-from apt_ostree.treefile import Account, File, parse, resolved_ref
+from apt_ostree.treefile import Account, File, Layer, parse, resolved_ref
 
 HEAD = 'suite = "trixie"\nref = "debian/${basearch}"\n'
 
@@ -55,6 +55,15 @@ content = "hello\\n"
         ('version = "1"\nautomatic-version-prefix = "2"', 4, ("exclude each other",)),
         ('snapshot = "yesterday"', 3, ("'snapshot'",)),
         ('include = ["other.toml"]', 3, ("no file beside",)),
+        ('[[layers]]\nname = "a"\nref = "a"\npackages = ["a1"]\nunits = ["x"]', 7, ("unknown key 'units'",)),
+        ('[[layers]]\nname = "a"\nref = "a"\n[[layers]]\nname = "b"\npakages = []', 8, ("unknown key 'pakages'",)),
+        ('[[layers]]\nname = "a"\npackages = ["a1"]', 3, ("'ref' is missing",)),
+        ('[[layers]]\nname = "a"\nref = "a b"\npackages = ["a1"]', 5, ("'ref'", "a b")),
+        ('[[layers]]\nname = "A/b"\nref = "a"\npackages = ["a1"]', 4, ("'name'", "A/b")),
+        ('[[layers]]\nname = "a"\nref = "a"\npackages = ["vim", "-y"]', 6, ("'packages'", "-y")),
+        ('[[layers]]\nname = "a"\nref = "a"\n[layers.metadata]\nx = 1', 7, ("'metadata' holds strings",)),
+        ('[[layers]]\nname = "a"\nref = "a"', 4, ("the layer 'a' has no packages",)),
+        ('layers = ["a"]', 3, ("'layers' holds tables",)),
     ],
 )
 def test_complaints_name_the_line(more: str, line: int, words: tuple[str, ...]) -> None:
@@ -84,6 +93,39 @@ def test_includes(tmp_path: Path) -> None:
     (tmp_path / "common/files.toml").write_text('[[files]]\npath = "/etc/hostname"\ncontent = "x"\n')
     with pytest.raises(UsageError, match=r"files.toml, line 2: .* key of its own: hostname"):
         treefile.load(tmp_path / "my.toml")
+
+
+LAYERS = """
+[[layers]]
+name = "desktop"
+ref = "debian/${layer}"
+packages = ["xfce4"]
+packages-arm64 = ["u-boot-menu"]
+version = "13-d"
+[layers.metadata]
+"org.example.kind" = "desktop"
+[[layers]]
+name = "kiosk"
+ref = "debian/${basearch}/${layer}"
+packages-amd64 = ["cage"]
+"""
+
+
+def test_layers(tmp_path: Path) -> None:
+    desktop, kiosk = parse(HEAD + LAYERS).layers
+    assert desktop.chosen("amd64") == ("xfce4",) and desktop.chosen("arm64") == ("xfce4", "u-boot-menu")
+    assert (desktop.version, desktop.metadata) == ("13-d", (("org.example.kind", "desktop"),))
+    assert kiosk == Layer(name="kiosk", ref="debian/${basearch}/${layer}", packages_of=(("amd64", ("cage",)),))
+    assert resolved_ref(parse(HEAD), kiosk.ref, "amd64", layer="kiosk") == "debian/x86_64/kiosk"
+    with pytest.raises(UsageError, match="means nothing"):
+        resolved_ref(parse(HEAD), "x/${layer}", "amd64")  # the tree has none
+    with pytest.raises(UsageError, match="two layers named 'desktop'"):
+        parse(f"{HEAD}{LAYERS}{LAYERS}")
+    (tmp_path / "base.toml").write_text(HEAD + LAYERS)  # those of an included treefile are below one's own
+    (tmp_path / "my.toml").write_text(
+        'include = ["base.toml"]\n[[layers]]\nname = "lab"\nref = "l"\npackages = ["vim"]'
+    )
+    assert [layer.name for layer in treefile.load(tmp_path / "my.toml").layers] == ["desktop", "kiosk", "lab"]
 
 
 def test_refs_with_placeholders() -> None:

@@ -1,0 +1,65 @@
+"""Which packages a compose takes: apt's choice of now, or that of a lockfile."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from apt_ostree import aptroot, fetch, lockfile, resolving
+from apt_ostree.compose import layers, selection
+from apt_ostree.compose.tree import Target
+from apt_ostree.context import Context
+from apt_ostree.lockfile import Lock, Locked
+from apt_ostree.report import phase
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chosen:
+    """The packages, and the apt that can fetch them."""
+
+    root: aptroot.AptRoot
+    lock: Lock
+
+
+def choose(context: Context, target: Target, directory: Path, locked: Path | None) -> Chosen:
+    """Choose with the apt in `directory`; `locked` is the lockfile that has chosen already.
+
+    Raises ResolveError, UsageError, VerificationError, AptOstreeError.
+    """
+    root = selection.apt_root(directory, target.treefile, target.architecture)
+    fresh = replace(context, options=replace(context.options, refresh_age=0.0))
+    if locked is None:
+        resolving.ensure_lists(fresh, root)
+        with phase(context.reporter, "resolve", "Resolving dependencies"):
+            lock = selection.resolve(root, target.treefile)
+        if target.treefile.layers:
+            lock = layers.choose(directory, target, lock, context.reporter)
+        return Chosen(root=root, lock=lock)
+    lock = lockfile.load(locked)
+    selection.check_selection(lock, target.treefile, target.architecture)
+    absent = missing(target, lock)
+    if absent and not context.options.cache_only:
+        resolving.ensure_lists(fresh, root)
+        selection.check_archive(root, absent)
+    return Chosen(root=root, lock=lock)
+
+
+def missing(target: Target, lock: Lock) -> Sequence[Locked]:
+    """What is not in the repo's store yet."""
+    return [package for package in lock.everything if not fetch.stored(target.store, package.sha256).is_file()]
+
+
+def directory(target: Target) -> Path:
+    """Where the apt of the repo's treefiles has its lists; made when it is not there."""
+    path = target.store.root / "compose-apt"
+    path.mkdir(mode=0o755, parents=True, exist_ok=True)
+    return path
+
+
+def write(path: Path, text: str) -> None:
+    """By a new file and a rename: whoever reads it sees the old or the new one."""
+    fresh = path.with_name(f".{path.name}.{os.getpid()}")
+    fresh.write_text(text)
+    fresh.rename(path)
