@@ -1,4 +1,4 @@
-"""db list and db diff: packages of commits, whether deployed or not."""
+"""db list, db diff, db version and db sbom: packages of commits, whether deployed or not."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import fnmatch
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-from apt_ostree import commits, host, pkgdb, sysroot
+from apt_ostree import commits, host, pkgdb, sbom, sysroot
 from apt_ostree.errors import AptOstreeError, ToolError, UsageError
 from apt_ostree.findings import PackageDiff, PackageList, PackageVersion
 from apt_ostree.model import Deployment
@@ -48,6 +49,19 @@ def db_version(paths: Paths, revisions: Sequence[str] = (), *, repo: Path | None
             )
         )
     return tuple(found)
+
+
+SBOMS = {"spdx": sbom.spdx, "cyclonedx": sbom.cyclonedx}
+
+
+def db_sbom(paths: Paths, revision: str = "", *, kind: str, repo: Path | None = None) -> dict[str, Any]:
+    """The bill of materials of a revision, as a document of a kind in SBOMS; without one, of the first of `db list`.
+
+    Raises AptOstreeError, NotRootError.
+    """
+    system = _system(paths, repo)
+    place, name = repo or paths.repo, revision or _first(system)
+    return SBOMS[kind](sbom.collect(place, resolve(place, system, name), name=name))
 
 
 def db_diff(paths: Paths, from_name: str = "", to_name: str = "", *, repo: Path | None = None) -> PackageDiff:

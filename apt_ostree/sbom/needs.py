@@ -8,15 +8,7 @@ from typing import Any
 
 from debian.deb822 import PkgRelation
 
-from apt_ostree.pkgdb import compare
-
-_ORDER = {
-    "<<": lambda order: order < 0,
-    "<=": lambda order: order <= 0,
-    "=": lambda order: order == 0,
-    ">=": lambda order: order >= 0,
-    ">>": lambda order: order > 0,
-}
+from apt_ostree.relations import fits
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +56,7 @@ class Index:
 
     def _satisfying(self, package: Installed, wanted: dict[str, Any]) -> Iterator[tuple[str, str]]:
         for one, version in self.names.get(wanted["name"], ()):
-            if self._is_reached(package, one, wanted.get("archqual") or "") and _fits(version, wanted.get("version")):
+            if self._is_reached(package, one, wanted.get("archqual") or "") and fits(version, wanted.get("version")):
                 yield (one.name, one.arch)
 
     def _is_reached(self, package: Installed, other: Installed, qualifier: str) -> bool:
@@ -86,11 +78,3 @@ def _relations(text: str) -> list[list[dict[str, Any]]]:
 def _alternatives(text: str) -> Iterator[dict[str, Any]]:
     for alternatives in _relations(text):
         yield from alternatives
-
-
-def _fits(version: str, constraint: tuple[str, str] | None) -> bool:
-    """A versioned relation needs a version; a Provides without one does not do (Policy 7.5)."""
-    if constraint is None:
-        return True
-    check = _ORDER.get(constraint[0])
-    return bool(version) and check is not None and check(compare(version, constraint[1]))
