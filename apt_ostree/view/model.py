@@ -113,10 +113,10 @@ class View:
 
 
 def build(name: str, nodes: Iterable[Node], reader: Callable[[Node], bytes], *, running: bool = False) -> View:
-    """A view of nodes that come parents first."""
+    """A view of nodes, in whatever order they come; it has them sorted, so that parents come first."""
     found: dict[str, Node] = {}
     kids: dict[str, list[str]] = {}
-    for node in nodes:
+    for node in sorted(nodes, key=lambda node: node.path):
         found[node.path] = node
         kids.setdefault(posixpath.dirname(node.path), []).append(node.path)
     return View(name, found, {path: tuple(sorted(listed)) for path, listed in kids.items()}, reader, running)
