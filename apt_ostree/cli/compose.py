@@ -108,6 +108,9 @@ def tree(settings: Settings, options: TreeOptions) -> int:
 
     With --gpg-sign the commit is signed when it is made: no branch ever leads to one without a signature.
 
+    What was made is held to the lints of 'apt-ostree oci lint' before it is committed: nothing is, when a fatal one
+    finds something; the others are warnings. Whether there is composefs is for the treefile alone to say.
+
     Nothing is composed when the treefile, what it refers to and the packages are those of the branch's commit.
 
     Two runs with the same lockfile make the same commit, byte for byte: everything has the time that stands in the

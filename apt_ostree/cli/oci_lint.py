@@ -36,8 +36,8 @@ def lint(settings: Settings, options: LintOptions) -> int:
     Has the lints of 'bootc container lint', by the same names and with the same weight, and three of apt-ostree:
     dpkg-database, sysusers-ids and privileges. 'compose tree' looks for the same before it commits.
 
-    A commit is read from its repository, in whatever mode that is, without a checkout: owners and modes are those of
-    the commit, and no root is needed where the repository can be read. Nothing is changed. What another file system
+    A commit is read from its repository (bare, bare-user or archive) without a checkout: owners and modes are those
+    of the commit, and no root is needed where the repository can be read. Nothing is changed. What another file system
     is mounted on is not looked into. The directory / is the running system: what is only about images is left out,
     what is only about systems comes in.
 
@@ -55,7 +55,7 @@ def lint(settings: Settings, options: LintOptions) -> int:
         raise UsageError("TARGET is missing", hint="apt-ostree oci lint --help")
     report = op.run(
         op.Request(
-            target=options.target if options.repo else str(absolute(options.target)),
+            target=options.target,
             repo=absolute(options.repo) if options.repo else None,
             skip=tuple(options.skip),
             fatal_warnings=options.fatal_warnings,

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from apt_ostree import commits, host, pkgdb, sbom, sysroot
+from apt_ostree import commits, host, pkgdb, sysroot
 from apt_ostree.errors import AptOstreeError, ToolError, UsageError
 from apt_ostree.findings import PackageDiff, PackageList, PackageVersion
 from apt_ostree.model import Deployment
@@ -51,17 +51,17 @@ def db_version(paths: Paths, revisions: Sequence[str] = (), *, repo: Path | None
     return tuple(found)
 
 
-SBOMS = {"spdx": sbom.spdx, "cyclonedx": sbom.cyclonedx}
-
-
 def db_sbom(paths: Paths, revision: str = "", *, kind: str, repo: Path | None = None) -> dict[str, Any]:
-    """The bill of materials of a revision, as a document of a kind in SBOMS; without one, of the first of `db list`.
+    """The bill of materials of a revision, as a document of the kind `spdx` or `cyclonedx`.
 
-    Raises AptOstreeError, NotRootError.
+    Without a revision: of what `db list` takes. Raises AptOstreeError, NotRootError.
     """
+    from apt_ostree import sbom  # a tenth of a second, which the other questions need not wait for
+
     system = _system(paths, repo)
     place, name = repo or paths.repo, revision or _first(system)
-    return SBOMS[kind](sbom.collect(place, resolve(place, system, name), name=name))
+    make = sbom.spdx if kind == "spdx" else sbom.cyclonedx
+    return make(sbom.collect(place, resolve(place, system, name), name=name))
 
 
 def db_diff(paths: Paths, from_name: str = "", to_name: str = "", *, repo: Path | None = None) -> PackageDiff:

@@ -47,4 +47,4 @@ def open_target(request: Request) -> Iterator[View]:
         repos.require(request.repo)
         yield open_commit(request.repo, repos.resolve(request.repo, request.target), name=request.target)
     else:
-        yield open_directory(Path(request.target))
+        yield open_directory(Path(request.target).absolute())

@@ -159,7 +159,7 @@ def test_sbom(made: Tiny) -> None:
 
 
 def sbom_documents(made: Tiny) -> dict[str, Any]:
-    return {kind: db_ops.db_sbom(Paths(made.path), "1", kind=kind) for kind in db_ops.SBOMS}
+    return {kind: db_ops.db_sbom(Paths(made.path), "1", kind=kind) for kind in ("spdx", "cyclonedx")}
 
 
 def test_doctor(made: Tiny, tmp_path: Path) -> None:

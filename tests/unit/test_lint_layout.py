@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from apt_ostree.lint.layout import nonempty_run_tmp
 from apt_ostree.linting import State
+from apt_ostree.view.directory import open_directory
 from tests.support.rootfs import clean, found, outcome, put
 
 
@@ -78,6 +81,15 @@ def test_nonempty_run_tmp(root: Path) -> None:
     put(root, "run/systemd/resolve/other")
     put(root, "tmp/left")
     assert found(root, "nonempty-run-tmp") == ["/run/systemd", "/tmp/left"]
+
+
+def test_what_is_mounted_on_run_and_tmp_counts_for_nothing(root: Path) -> None:
+    put(root, "run/secrets/x")
+    view = open_directory(root)
+    for path in ("run", "run/secrets"):
+        assert [item.path for item in nonempty_run_tmp(view)] == ["/run/secrets"]
+        mounted = replace(view, nodes={**view.nodes, path: replace(view.nodes[path], mounted=True)})
+        assert list(nonempty_run_tmp(mounted)) == []
 
 
 @pytest.mark.parametrize("name", ["hostname", "resolv.conf"])
