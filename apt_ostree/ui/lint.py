@@ -24,7 +24,7 @@ def as_json(report: Report) -> dict[str, Any]:
                 "name": outcome.name,
                 "severity": str(outcome.severity),
                 "state": str(outcome.state),
-                "findings": [{"path": clean(item.path), "message": clean(item.message)} for item in outcome.findings],
+                "findings": [{"path": item.path, "message": item.message} for item in outcome.findings],
                 "hint": outcome.hint,
                 "reason": outcome.reason,
             }

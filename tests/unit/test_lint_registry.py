@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ from apt_ostree.cli import app
 from apt_ostree.lint import registry
 from apt_ostree.linting import State
 from apt_ostree.view.directory import open_directory
+from tests.support.process import CHECKOUT, run
 from tests.support.rootfs import clean, put
 
 # what `bootc container lint --list` has
@@ -100,6 +103,19 @@ def test_what_is_no_tree(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
     assert app.run(["oci", "lint", str(put(tmp_path, "file"))]) == 1
     assert app.run(["oci", "lint", "--repo", str(tmp_path), "ref"]) == 1
     assert "no ostree repo" in capsys.readouterr().err
+
+
+def test_names_that_are_no_text_and_escapes_for_terminals(root: Path) -> None:
+    """In a process of its own: how stdout writes what is no UTF-8 is set there."""
+    put(root, "tmp/\x1b[31m")
+    (root / os.fsdecode(b"tmp/\xff")).mkdir()
+    argv = [sys.executable, "-m", "apt_ostree", "oci", "lint", root]
+    done = run(argv, check=False, env={"PYTHONPATH": str(CHECKOUT)})
+    assert "\x1b" not in done.stdout and "\\xff" in done.stdout
+    answer = run([*argv, "--json"], check=False, env={"PYTHONPATH": str(CHECKOUT)}).json
+    assert answer["fatal"] == ["utf8"]
+    paths = {item["path"] for one in answer["lints"] for item in one["findings"]}
+    assert "/tmp/\x1b[31m" in paths and "/tmp/\\xff" in paths
 
 
 def test_many_findings_are_cut_for_people(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
