@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -20,7 +21,7 @@ from tests.support.batch import NOBODY, Line
 from tests.support.composing import Composing, archive_of, refs
 from tests.support.debs import DebBuilder
 from tests.support.ground import Ground
-from tests.support.process import run
+from tests.support.process import CHECKOUT, run
 from tests.support.rootfs import clean, put
 from tests.support.sysroots import Base
 from tests.support.verbs import held_to
@@ -122,14 +123,30 @@ def test_a_plain_user_lints_what_he_may_read(public: Path) -> None:
     assert commit.returncode == 1 and directory.returncode == 6 and "var/lib" in directory.stderr
 
 
-def test_the_running_system_is_looked_at_as_one(ground: Ground) -> None:
-    """What is said of this machine is its own; that it is one, decides what is looked for."""
-    answer = held_to("oci-lint", ground.apt_ostree("oci", "lint", "/", "--json", check=False))
-    states = {one["name"]: one["state"] for one in answer["lints"]}
-    assert states["buildah-injected"] == "skipped" and states["var-tmpfiles"] != "skipped"
-    assert states["api-base-directories"] == "ok"
-    view = open_directory(Path("/"))
-    assert view.running and view.nodes["proc"].mounted and view.children("proc") == []
+def test_the_running_system_is_known(work: Path) -> None:
+    """It is the directory / of the process that looks: here a child whose root is a small tree."""
+    tree = clean(work / "tree")
+    assert not open_directory(tree).running
+    child = os.fork()
+    if child == 0:
+        os.chroot(tree)
+        view = open_directory(Path("/"))
+        os._exit(0 if view.running and "usr/lib/sysimage/dpkg/status" in view.nodes else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+LOOK = """
+import sys; from pathlib import Path; from apt_ostree.view.directory import open_directory
+view = open_directory(Path(sys.argv[1]))
+print([n.path for n in view.nodes.values() if n.mounted], view.children("run"))
+"""
+
+
+def test_what_is_mounted_is_not_looked_into(work: Path) -> None:
+    tree = clean(work / "tree")
+    script = 'mount -t tmpfs none "$1/run" && touch "$1/run/x" && exec "$2" -c "$3" "$1"'
+    argv = ["unshare", "--mount", "sh", "-ec", script, "sh", tree, sys.executable, LOOK]
+    assert run(argv, env={"PYTHONPATH": str(CHECKOUT)}).stdout.strip() == "['run'] []"
 
 
 # --- compose tree
