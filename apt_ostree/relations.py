@@ -46,7 +46,8 @@ class Graph:
         for alternatives in PkgRelation.parse_relations(relation):
             for wanted in alternatives:
                 for node in self.by_name.get(wanted["name"], ()):
-                    if _fits(node, wanted["name"], wanted.get("version")):
+                    version = node.version if node.name == wanted["name"] else node.provides.get(wanted["name"], "")
+                    if fits(version, wanted.get("version")):
                         yield node
 
 
@@ -87,11 +88,10 @@ def _node(stanza: Deb822) -> Node:
     )
 
 
-def _fits(node: Node, name: str, constraint: tuple[str, str] | None) -> bool:
+def fits(version: str, constraint: tuple[str, str] | None) -> bool:
     """A versioned relation is satisfied by a version; a Provides without one does not do (Policy 7.5)."""
     if constraint is None:
         return True
-    version = node.version if node.name == name else node.provides.get(name, "")
     check = _ORDER.get(constraint[0])
     return bool(version) and check is not None and check(compare(version, constraint[1]))
 

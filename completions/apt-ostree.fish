@@ -10,11 +10,11 @@ function __apt_ostree_at
             continue
         end
         switch $word
-            case --append --append-if-missing --arg --branch --color --delete --delete-if-present --deploy-index --disable-repo --ed25519-key-file --format --from --gpg-homedir --gpg-sign --install --karg --last --limit --lockfile --match --menu-timeout --metadata --mode --os --parent --progress --ref --remove --replace --repo --root-password-file --script-timeout --set-version --size --skip-layer --ssh-key-file --stateroot --sysroot --target --timeout --to --track --treefile --uninstall --untrack --write-commitid-to -n
+            case --append --append-if-missing --arg --branch --color --delete --delete-if-present --deploy-index --disable-repo --ed25519-key-file --format --from --gpg-homedir --gpg-sign --install --karg --last --limit --lockfile --match --menu-timeout --metadata --mode --os --parent --progress --ref --remove --replace --repo --root-password-file --script-timeout --set-version --size --skip --skip-layer --ssh-key-file --stateroot --sysroot --target --timeout --to --track --treefile --uninstall --untrack --write-commitid-to -n
                 set skip 1
             case '-*'
             case '*'
-                if contains -- (string join ' ' $found $word) 'apply-live' 'boot-check' 'cancel' 'cleanup' 'compose' 'compose commit' 'compose image' 'compose install' 'compose lockfile' 'compose postprocess' 'compose tree' 'db' 'db diff' 'db list' 'db version' 'delta' 'delta generate' 'delta show' 'deploy' 'doctor' 'etc-diff' 'finalize-deployment' 'history' 'initramfs' 'initramfs-etc' 'install' 'kargs' 'override' 'override remove' 'override replace' 'override reset' 'pin' 'provides' 'rebase' 'refresh-md' 'repo' 'repo init' 'repo sign' 'repo summary' 'reset' 'restage' 'rollback' 'schema' 'search' 'show' 'status' 'uninstall' 'remove' 'unpin' 'upgrade' 'update' 'usroverlay' 'verify' 'why'
+                if contains -- (string join ' ' $found $word) 'apply-live' 'boot-check' 'cancel' 'cleanup' 'compose' 'compose commit' 'compose image' 'compose install' 'compose lockfile' 'compose postprocess' 'compose tree' 'db' 'db diff' 'db list' 'db sbom' 'db version' 'delta' 'delta generate' 'delta show' 'deploy' 'doctor' 'etc-diff' 'finalize-deployment' 'history' 'initramfs' 'initramfs-etc' 'install' 'kargs' 'oci' 'oci lint' 'override' 'override remove' 'override replace' 'override reset' 'pin' 'provides' 'rebase' 'refresh-md' 'repo' 'repo init' 'repo sign' 'repo summary' 'reset' 'restage' 'rollback' 'schema' 'search' 'show' 'status' 'uninstall' 'remove' 'unpin' 'upgrade' 'update' 'usroverlay' 'verify' 'why'
                     set -a found $word
                 end
         end
@@ -64,6 +64,7 @@ complete -c apt-ostree -n __apt_ostree_at -a initramfs -d 'Show or change whose 
 complete -c apt-ostree -n __apt_ostree_at -a initramfs-etc -d 'Show or change which files of /etc the initramfs has.'
 complete -c apt-ostree -n __apt_ostree_at -a install -d 'Layer packages on top of the base system.'
 complete -c apt-ostree -n __apt_ostree_at -a kargs -d 'Show or change the kernel arguments.'
+complete -c apt-ostree -n __apt_ostree_at -a oci -d 'Work with OCI images of trees.'
 complete -c apt-ostree -n __apt_ostree_at -a override -d 'Remove or replace packages of the base.'
 complete -c apt-ostree -n __apt_ostree_at -a pin -d 'Keep deployments for good.'
 complete -c apt-ostree -n __apt_ostree_at -a provides -d 'Find the package that has a file or provides a capability.'
@@ -182,6 +183,7 @@ complete -c apt-ostree -n '__apt_ostree_at compose tree' -l write-lockfile -d 'W
 complete -c apt-ostree -n '__apt_ostree_at compose tree' -F
 complete -c apt-ostree -n '__apt_ostree_at db' -a diff -d 'Compare the packages of two commits.'
 complete -c apt-ostree -n '__apt_ostree_at db' -a list -d 'List the packages of a commit.'
+complete -c apt-ostree -n '__apt_ostree_at db' -a sbom -d 'Write the bill of materials of a commit.'
 complete -c apt-ostree -n '__apt_ostree_at db' -a version -d 'Show which set of packages a commit has.'
 complete -c apt-ostree -n '__apt_ostree_at db diff' -l format -x -a 'block diff json' -d 'By kind of change, one line a package, or JSON as --json.'
 complete -c apt-ostree -n '__apt_ostree_at db diff' -l json -d 'Answer with one JSON object on standard output.'
@@ -191,6 +193,10 @@ complete -c apt-ostree -n '__apt_ostree_at db list' -l json -d 'Answer with one 
 complete -c apt-ostree -n '__apt_ostree_at db list' -l match -x -d 'Only packages whose name fits a shell pattern. May be repeated.'
 complete -c apt-ostree -n '__apt_ostree_at db list' -l repo -x -a '(__fish_complete_directories)' -d 'Look into this repository, not into the system\'s.'
 complete -c apt-ostree -n '__apt_ostree_at db list' -a '(__apt_ostree_ask)'
+complete -c apt-ostree -n '__apt_ostree_at db sbom' -l format -x -a 'spdx cyclonedx' -d 'SPDX 2.3 or CycloneDX 1.6; both are JSON, as with --json.'
+complete -c apt-ostree -n '__apt_ostree_at db sbom' -l json -d 'Answer with one JSON object on standard output.'
+complete -c apt-ostree -n '__apt_ostree_at db sbom' -l repo -x -a '(__fish_complete_directories)' -d 'Look into this repository, not into the system\'s.'
+complete -c apt-ostree -n '__apt_ostree_at db sbom' -a '(__apt_ostree_ask)'
 complete -c apt-ostree -n '__apt_ostree_at db version' -l json -d 'Answer with one JSON object on standard output.'
 complete -c apt-ostree -n '__apt_ostree_at db version' -l repo -x -a '(__fish_complete_directories)' -d 'Look into this repository, not into the system\'s.'
 complete -c apt-ostree -n '__apt_ostree_at db version' -a '(__apt_ostree_ask)'
@@ -299,6 +305,12 @@ complete -c apt-ostree -n '__apt_ostree_at kargs' -s r -l reboot -d 'Reboot when
 complete -c apt-ostree -n '__apt_ostree_at kargs' -l replace -x -d 'Change the value of the only KEY; KEY=OLD=NEW changes one of several. May be repeated.'
 complete -c apt-ostree -n '__apt_ostree_at kargs' -l unchanged-exit-77 -d 'Exit with 77 when there is nothing to do.'
 complete -c apt-ostree -n '__apt_ostree_at kargs' -l wait -d 'When another transaction runs, wait until it is done, at most SECONDS.'
+complete -c apt-ostree -n '__apt_ostree_at oci' -a lint -d 'Look for what keeps a tree from being a good image.'
+complete -c apt-ostree -n '__apt_ostree_at oci lint' -l fatal-warnings -d 'Take warnings for fatal: exit with 1 for them as well.'
+complete -c apt-ostree -n '__apt_ostree_at oci lint' -l json -d 'Answer with one JSON object on standard output.'
+complete -c apt-ostree -n '__apt_ostree_at oci lint' -l list -d 'List all lints and what they look for.'
+complete -c apt-ostree -n '__apt_ostree_at oci lint' -l repo -x -a '(__fish_complete_directories)' -d 'Look at a commit of this repository, not at a directory.'
+complete -c apt-ostree -n '__apt_ostree_at oci lint' -l skip -x -d 'Leave out this lint; unknown names are refused. May be repeated.'
 complete -c apt-ostree -n '__apt_ostree_at override' -a remove -d 'Remove packages of the base.'
 complete -c apt-ostree -n '__apt_ostree_at override' -a replace -d 'Replace packages of the base by other versions.'
 complete -c apt-ostree -n '__apt_ostree_at override' -a reset -d 'Take overrides back.'

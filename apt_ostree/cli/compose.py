@@ -148,6 +148,9 @@ def tree(settings: Settings, options: TreeOptions) -> int:
 
     With --gpg-sign a commit is signed when it is made: no branch ever leads to one without a signature.
 
+    What was made is held to the lints of 'apt-ostree oci lint' before it is committed: nothing is, when a fatal one
+    finds something; the others are warnings. Whether there is composefs is for the treefile alone to say.
+
     Nothing is composed when the treefile, what it refers to and the packages are those of the branch's commit. A layer
     is made again when its own part has changed, or anything below it.
 

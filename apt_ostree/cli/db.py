@@ -13,6 +13,7 @@ from apt_ostree.cli.options import Json, Settings, repeated
 from apt_ostree.cli.screen import show
 
 FORMATS = "block|diff|json"
+SBOMS = "spdx|cyclonedx"
 REVISION = "'booted', 'pending', 'rollback', an index of status, a version, a ref or a checksum"
 
 
@@ -114,6 +115,40 @@ def db_diff(settings: Settings, options: DiffOptions) -> int:
     return 0
 
 
+@dataclass(frozen=True, kw_only=True)
+class SbomOptions(AnyRepo, Json):
+    format: Annotated[
+        str, typer.Option("--format", metavar=SBOMS, help="SPDX 2.3 or CycloneDX 1.6; both are JSON, as with --json.")
+    ] = "spdx"
+    revision: Annotated[
+        str,
+        typer.Argument(
+            metavar="REVISION",
+            autocompletion=dynamic.revisions,
+            help=f"{REVISION[0].upper()}{REVISION[1:]}. Without one: the booted or first deployment.",
+        ),
+    ] = ""
+
+
+def db_sbom(settings: Settings, options: SbomOptions) -> int:
+    """Write the bill of materials of a commit.
+
+    One JSON document: all installed packages with versions, architectures, sources, package URLs and dependencies, as
+    dpkg's database in the commit has them. Licences are those that a machine-readable copyright file declares for the
+    package's source; where a file is in another format, or names a licence without its text, nothing is asserted.
+
+    The same commit gives the same document, byte for byte: its time is the commit's, its identity is made of the
+    commit's checksum. The content of the commit must be in the repository.
+    """
+    from apt_ostree.ops import db as op
+
+    one_of("--format", options.format, SBOMS)
+    repo = absolute(options.repo) if options.repo else None
+    document = op.db_sbom(paths_of(settings), options.revision, kind=options.format, repo=repo)
+    show(settings, True, lambda: document, lambda _theme: "")  # there is no other form than JSON
+    return 0
+
+
 def register(app: typer.Typer) -> None:
     db = group(app, "db", """Look at the packages of commits.""")
     verb(
@@ -136,6 +171,15 @@ def register(app: typer.Typer) -> None:
         apt-ostree db diff --format json 1 0
         """,
     )(db_diff)
+    verb(
+        db,
+        "sbom",
+        SbomOptions,
+        examples="""
+        apt-ostree db sbom > booted.spdx.json
+        apt-ostree db sbom --format cyclonedx --repo repo debian/13/x86_64/minimal
+        """,
+    )(db_sbom)
     verb(
         db,
         "version",

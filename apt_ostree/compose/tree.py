@@ -14,6 +14,8 @@ from apt_ostree.compose import bootstrap
 from apt_ostree.compose.finish import make_image
 from apt_ostree.errors import AptOstreeError, ToolError
 from apt_ostree.faults import point
+from apt_ostree.lint import registry
+from apt_ostree.linting import Outcome
 from apt_ostree.lockfile import Lock
 from apt_ostree.model import Package, Resolution
 from apt_ostree.paths import Store
@@ -22,6 +24,7 @@ from apt_ostree.signing import Signer
 from apt_ostree.tools import coreutils, mmdebstrap, ostree
 from apt_ostree.tree import accounts, customise, dpkgdb, pkglist, rules, users
 from apt_ostree.treefile import Treefile, resolved_ref
+from apt_ostree.view.directory import open_directory
 
 LAYOUT = 1  # raise it when the tree rules change: equal inputs then no longer mean an equal tree
 
@@ -157,6 +160,7 @@ def compose_tree(target: Target, lock: Lock, reporter: Reporter) -> Composed:
         )
         report = make_image(job, treefile.initramfs_args, environment, reporter)
         with phase(reporter, "commit", "Writing the commit"):
+            lints = _lint(target)
             packages = pkglist.read(target.tree / dpkgdb.DATABASE)
             _check_installed(packages, lock)
             strings = {
@@ -168,10 +172,34 @@ def compose_tree(target: Target, lock: Lock, reporter: Reporter) -> Composed:
             }
             checksum = _commit(target, report, strings, lock.epoch)
             point("commit")
-    warnings = (*warnings, *report.warnings)
+    warnings = (*warnings, *report.warnings, *lints)
     for warning in warnings:
         reporter.event(Warned(message=warning))
     return Composed(checksum=checksum, packages=packages, kernel=report.kernel, warnings=warnings)
+
+
+def _lint(target: Target) -> tuple[str, ...]:
+    """Hold the finished tree to the lints of images; returns what is only a warning.
+
+    Raises AptOstreeError (code `lint`) with all that is fatal. Whether there is composefs is the treefile's to say,
+    and where it says nothing, it is off on purpose: most trees have an ostree that cannot do it.
+    """
+    skip = ("baseimage-composefs",) if target.treefile.composefs == "no" else ()
+    report = registry.run(open_directory(target.tree), skip=skip)
+    wrong = [f"{one.name}: {item.message}" for one in report.fatal for item in one.findings]
+    if wrong:
+        raise AptOstreeError(
+            f"the tree would be no good image, {wrong[0]}",
+            details=wrong,
+            hint=report.fatal[0].hint,
+            code="lint",
+        )
+    return tuple(_summed(one) for one in report.warnings)
+
+
+def _summed(outcome: Outcome) -> str:
+    more = len(outcome.findings) - 1
+    return f"lint {outcome.name}: {outcome.findings[0].message}{f', and {more} more' if more else ''}"
 
 
 def _check_installed(packages: tuple[Package, ...], lock: Lock) -> None:

@@ -11,16 +11,19 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator, ValidationError
 
-from apt_ostree import commitmeta
+from apt_ostree import commitmeta, sbom
 from apt_ostree.errors import AptOstreeError, BusyError
 from apt_ostree.findings import PackageDiff, PackageList
+from apt_ostree.lint import registry
 from apt_ostree.model import KargsChange, LayerMeta, MadeCommit, Origin, Package, Result
 from apt_ostree.ops import db as db_ops
 from apt_ostree.ops import doctor as doctor_ops
 from apt_ostree.ops import status as status_ops
 from apt_ostree.paths import Paths
+from apt_ostree.sbom import Inventory, System
 from apt_ostree.states import StatusReport
-from apt_ostree.ui import db, doctor, errors, history, image, initramfs, jsonshape, kargs, result, status
+from apt_ostree.ui import db, doctor, errors, history, image, initramfs, jsonshape, kargs, lint, result, status
+from apt_ostree.view.model import Kind, Node, build
 from tests.support import samples, tiny
 from tests.support.tiny import Tiny
 
@@ -152,10 +155,30 @@ def test_db(made: Tiny) -> None:
     hold("db-list", db.list_json([PackageList(revision="a", checksum=samples.BASE)]))
 
 
+def test_lint() -> None:
+    view = build("x", [Node("var", Kind.DIRECTORY), Node("var/run", Kind.FILE)], lambda node: b"")
+    read = hold("oci-lint", lint.as_json(registry.run(view, skip=["utf8"])))
+    assert "var-run" in read["fatal"] and read["passed"] is False
+    hold("oci-lint", lint.list_json(registry.descriptions()))
+
+
+def test_sbom(made: Tiny) -> None:
+    for kind, document in sbom_documents(made).items():
+        read = hold("db-sbom", document)
+        assert len(read["packages" if kind == "spdx" else "components"]) >= 2
+    hold("db-sbom", sbom.spdx(EMPTY))
+
+
+def sbom_documents(made: Tiny) -> dict[str, Any]:
+    return {kind: db_ops.db_sbom(Paths(made.path), "1", kind=kind) for kind in ("spdx", "cyclonedx")}
+
+
 def test_doctor(made: Tiny, tmp_path: Path) -> None:
     assert hold("doctor", doctor.as_json(doctor_ops.probes(Paths(made.path))))["probes"]
     assert hold("doctor", doctor.as_json(doctor_ops.probes(Paths(tmp_path))))["healthy"] is False
 
+
+EMPTY = Inventory(checksum=samples.BASE, timestamp=0, name="x", version="", system=System(), components=())
 
 # the shortest answers there are
 SAMPLES: dict[str, Any] = {
@@ -170,6 +193,8 @@ SAMPLES: dict[str, Any] = {
     "initramfs-etc": initramfs.as_json(Origin(initramfs_etc=("/etc/crypttab",))),
     "kargs": kargs.as_json("", ["quiet"]),
     "compose-image": image.as_json(samples.disk_image()),
+    "oci-lint": lint.as_json(registry.run(build("x", [], lambda node: b""))),
+    "db-sbom": sbom.cyclonedx(EMPTY),
 }
 
 

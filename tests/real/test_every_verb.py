@@ -49,6 +49,7 @@ ROWS: dict[str, Row] = {
     "provides": Row("/usr/bin/env"),
     "db list": Row("--match python3-typer"),
     "db version": Row(),
+    "db sbom": Row("--format cyclonedx"),
     "etc-diff": Row(),
     "boot-check": Row(),
     "verify": Row("--fast"),
@@ -86,6 +87,7 @@ ROWS: dict[str, Row] = {
     "repo summary": Row("--repo /tmp/published"),
     "delta generate": Row("--repo /ostree/repo ground/other"),
     "delta show": Row("--repo /ostree/repo"),
+    "oci lint": Row("--repo /ostree/repo ground/other"),
 }
 
 

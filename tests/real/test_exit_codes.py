@@ -82,6 +82,7 @@ ROWS: dict[str, Row] = {
     "why": reading("foo", unverified=OFFLINE),
     "db list": reading(),
     "db version": reading(),
+    "db sbom": reading(),
     "db diff": reading(),
     "etc-diff": reading(),
     "verify": Row(words="--fast", unverified="--fast"),
@@ -174,6 +175,7 @@ ROWS: dict[str, Row] = {
         unchanged=Never("reached in tests/real/test_repo.py: it must be made first"),
     ),
     "delta show": reading("--repo {repo}", system=A_REPO),
+    "oci lint": reading("--repo {repo} {ref}", system=A_REPO),
 }  # fmt: skip
 
 
