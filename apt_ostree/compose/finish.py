@@ -25,5 +25,6 @@ def make_image(
     if arranged.kernel:
         with phase(reporter, "initramfs", "Building the initramfs"):
             prefix = bwrap.prefix(job.root, env={**sandbox.ENVIRONMENT, **environment})
+            kernel.tell_dpkg(job.root, arranged.kernel, prefix)
             kernel.make_initramfs(job.root, arranged.kernel, prefix, line, arguments=arguments)
     return rules.seal(job, arranged)

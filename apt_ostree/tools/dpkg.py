@@ -50,6 +50,12 @@ def add_architecture(prefix: Sequence[str], architecture: str) -> None:
     run.capture([*prefix, "dpkg", "--add-architecture", architecture])
 
 
+def divert(prefix: Sequence[str], admindir: str, path: str, place: str) -> None:
+    """`dpkg-divert --add`: what packages have at `path` is at `place`, where it was put by other means."""
+    options = ["--admindir", admindir, "--quiet", "--local", "--no-rename", "--divert", place]
+    run.capture([*prefix, "dpkg-divert", *options, "--add", path])
+
+
 def audit(prefix: Sequence[str]) -> str:
     """`dpkg --audit`: empty when every package is in a good state."""
     return run.capture([*prefix, "dpkg", "--audit"]).stdout.strip()

@@ -8,8 +8,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from apt_ostree.errors import AptOstreeError
-from apt_ostree.tools import dracut
-from apt_ostree.tree import fsops
+from apt_ostree.tools import dpkg, dracut
+from apt_ostree.tree import dpkgdb, fsops
 
 MODULES = "usr/lib/modules"
 OUTPUT = "/run/apt-ostree/initramfs"  # a path inside the sandbox
@@ -42,6 +42,14 @@ def apply(root: Path) -> tuple[str, list[str]]:
                 dropped.append(f"/boot/{name}")
     fsops.make_dir(root, "boot")
     return _one(root), dropped
+
+
+def tell_dpkg(root: Path, version: str, sandbox: Sequence[str]) -> None:
+    """Let the tree's dpkg know where the kernel's files are, by diversions; `dpkg --verify` then finds them whole."""
+    for name, place in _NAMES.items():
+        path = f"/boot/{name}-{version}"
+        if dpkg.search(root / dpkgdb.DATABASE, path):
+            dpkg.divert(sandbox, f"/{dpkgdb.DATABASE}", path, f"/{MODULES}/{version}/{place}")
 
 
 def check_raw(root: Path) -> None:
