@@ -78,6 +78,13 @@ def keyring() -> dict[str, str]:
     return {name: os.environ[name] for name in ("GNUPGHOME", "HOME") if name in os.environ}
 
 
+def containers() -> dict[str, str]:
+    """Where the caller keeps images, keys and passwords of registries (containers-auth.json(5)), and his proxies."""
+    names = ("HOME", "XDG_RUNTIME_DIR", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "REGISTRY_AUTH_FILE", "TMPDIR")
+    more = ("CONTAINERS_STORAGE_CONF", "CONTAINERS_POLICY_JSON", "STORAGE_DRIVER", "STORAGE_OPTS")
+    return {**proxies(), **{name: os.environ[name] for name in (*names, *more) if name in os.environ}}
+
+
 def generator() -> dict[str, str]:
     """The caller's own GRUB menu generator, for libostree's grub2 back end: it must be the same in every call."""
     return {name: os.environ[name] for name in ("OSTREE_GRUB2_EXEC", "OSTREE_DEBUG_GRUB2") if name in os.environ}

@@ -161,3 +161,8 @@ def _archived(header: bytes) -> Content:
         target=target.encode("utf-8", "surrogateescape"),
         xattrs=pack_xattrs([(name.rstrip(b"\0"), value) for name, value in xattrs]),
     )
+
+
+def read_whole(objects: Objects, checksum: str) -> bytes:
+    """A small file."""
+    return b"".join(objects.chunks(checksum))
