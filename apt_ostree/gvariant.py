@@ -208,7 +208,8 @@ def _written(value: Any, kind: str) -> bytes:
     if first in "sog":
         return bytes(value.encode("utf-8")) + b"\0"
     if first == "v":
-        return _written(value[1], value[0]) + b"\0" + value[0].encode("ascii")
+        inner = str(value[0])
+        return _written(value[1], inner) + b"\0" + inner.encode("ascii")
     if kind == "ay":
         return bytes(value)
     if first == "a":

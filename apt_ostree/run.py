@@ -169,9 +169,7 @@ def interactive(argv: Argv) -> None:
 
 
 @contextlib.contextmanager
-def reading(
-    argv: Argv, *, env: Mapping[str, str] | None = None, stdin: IO[bytes] | None = None
-) -> Iterator[IO[bytes]]:
+def reading(argv: Argv, *, env: Mapping[str, str] | None = None, stdin: IO[bytes] | None = None) -> Iterator[IO[bytes]]:
     """Run a program and hand over its standard output as a binary stream; the program is reaped at the end.
 
     `stdin` is a file it reads, by its descriptor. Raises ToolError when it fails, unless the block itself raised first.

@@ -37,6 +37,7 @@ MODULES = (
     "install",
     "kargs",
     "live",
+    "oci",
     "override",
     "packages",
     "pin",

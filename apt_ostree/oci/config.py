@@ -63,7 +63,8 @@ def container_config(value: Any) -> dict[str, Any]:
 
 def commit_labels(loaded: Loaded, kernel: str, wanted: Wanted, *, encapsulated: bool) -> dict[str, str]:
     """The labels of a commit's image, but the last layer's; the caller's win."""
-    metadata, found = loaded.metadata, {}
+    metadata = loaded.metadata
+    found: dict[str, str] = {}
     if metadata.get(names.BOOTABLE) is True:
         found |= {names.BOOTABLE: "true", names.BOOTC: "1"}
     elif kernel and not encapsulated:

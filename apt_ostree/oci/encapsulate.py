@@ -118,9 +118,7 @@ class Writer:
         mode = stat.S_IMODE(content.mode)
         target = object_path(checksum, "file").encode()
         self._sink.write(
-            header(
-                Entry(name=os.fsencode(path), kind=LINK, mode=mode, uid=content.uid, gid=content.gid, link=target)
-            )
+            header(Entry(name=os.fsencode(path), kind=LINK, mode=mode, uid=content.uid, gid=content.gid, link=target))
         )
 
     def end(self) -> None:

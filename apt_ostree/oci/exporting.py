@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -154,7 +154,7 @@ def _write(layout: Layout, job: _Job, reporter: Reporter) -> Image:
     total = sum(job.source.content(key).size for piece in job.pieces for key in piece.keys)
     with phase(reporter, "layers", "Writing the layers"), compress.workers() as workers:
         done: list[tuple[Layer, ExportedLayer]] = []
-        for index, piece in enumerate(job.pieces):
+        for index in range(len(job.pieces)):
             done.append(_layer(layout, job, index, known, workers))
             so_far = sum(exported.uncompressed for _, exported in done)
             reporter.event(Advanced(done=min(so_far, total), total=total, unit="bytes"))
@@ -218,7 +218,9 @@ def known_layers(layout: Layout, compression: str) -> dict[str, Descriptor]:
     """diff_id -> blob of every layer that images of the layout have, compressed that way."""
     found: dict[str, Descriptor] = {}
     for manifest, image in _images(layout):
-        for value, diff_id in zip(manifest.get("layers", ()), image.get("rootfs", {}).get("diff_ids", ()), strict=False):
+        for value, diff_id in zip(
+            manifest.get("layers", ()), image.get("rootfs", {}).get("diff_ids", ()), strict=False
+        ):
             with suppress(BadImageError):
                 blob = descriptor(value)
                 if blob.media_type == f"{names.LAYER}+{compression}" and layout.has(blob):
@@ -249,8 +251,5 @@ def _finish(layout: Layout, job: _Job, done: Sequence[tuple[Layer, ExportedLayer
     stored = layout.add(canonical(image), names.CONFIG)
     annotations = {**labels, names.CREATED: job.created}
     manifest = layout.add(canonical(config.manifest(stored, layers, annotations)), names.MANIFEST)
-    platform = {key: image[key] for key in ("architecture", "os", "variant") if key in image}
+    platform: dict[str, str] = {key: image[key] for key in ("architecture", "os", "variant") if key in image}
     return Image(manifest=manifest, platform=platform, layers=tuple(exported for _, exported in done))
-
-
-Export = Callable[[Layout, Recipe], Image]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -58,7 +57,9 @@ class Image:
         """Raises BadImageError."""
         rootfs = self.config.get("rootfs")
         found = rootfs.get("diff_ids") if isinstance(rootfs, dict) else None
-        if not isinstance(found, list) or not all(isinstance(one, str) and names.DIGEST.fullmatch(one) for one in found):
+        if not isinstance(found, list) or not all(
+            isinstance(one, str) and names.DIGEST.fullmatch(one) for one in found
+        ):
             raise BadImageError("the config lists no diff_ids")
         return tuple(found)
 
@@ -174,8 +175,3 @@ def _whole(stream: IO[bytes]) -> bytes:
             raise BadImageError("a manifest or a config is too big")
         parts.append(data)
     return b"".join(parts)
-
-
-def exists(reference: Reference) -> bool:
-    """True when a layout or an archive is there at all."""
-    return os.path.exists(reference.path)

@@ -25,7 +25,7 @@ from apt_ostree.oci.derived import LayerTree, Merge, Rules
 from apt_ostree.oci.fetch import Image
 from apt_ostree.oci.layout import BadImageError, Descriptor, canonical
 from apt_ostree.oci.objects import Objects, read_whole
-from apt_ostree.oci.staging import Stage, View
+from apt_ostree.oci.staging import Stage
 from apt_ostree.paths import Store
 from apt_ostree.report import Advanced, Reporter, Warned, phase
 from apt_ostree.tools import ostree
@@ -83,6 +83,14 @@ class _Pull:
     fetched: list[Descriptor] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
 
+    def load(self, commit: str) -> commits.Loaded:
+        """A commit that has just come, or was there before."""
+        return commits.load(self.stage.path if self.stage.holds(commit, "commit") else self.repo, commit)
+
+    def objects(self, checksum: str) -> Objects:
+        """Where a file is."""
+        return Objects(self.stage.path if self.stage.holds(checksum, "file") else self.repo)
+
 
 def pull(image: Image, repo: Path, reporter: Reporter, *, max_size: int = MAX_SIZE) -> Pulled:
     """Bring an image into a repo. Raises BadImageError for what does not verify, AptOstreeError."""
@@ -93,11 +101,11 @@ def pull(image: Image, repo: Path, reporter: Reporter, *, max_size: int = MAX_SI
         former = _resolved(repo, names.image_ref(image.reference))
         with phase(reporter, "layers", "Fetching the layers"):
             base = _owned(run) if plan.owned else ""
-            _publish(run)
             trees = _ordinary(run, base)
-            _publish(run)
         with phase(reporter, "commit", "Writing the commit"):
             merged = _merge(run, base, trees)
+            if merged == former:
+                del run.made[names.image_ref(image.reference)]
             _publish(run)
             prune_layers(repo)
     fetched = sum(blob.size for blob in run.fetched)
@@ -214,7 +222,7 @@ def _publish(run: _Pull) -> None:
 def _ordinary(run: _Pull, base: str) -> list[LayerTree]:
     if not run.plan.ordinary:
         return []
-    rules = Rules(whole=not base or _takes_all(run.repo, base), factory=_version() < _VAR_SINCE)
+    rules = Rules(whole=not base or _takes_all(run, base), factory=_version() < _VAR_SINCE)
     trees = []
     for blob, diff_id in run.plan.ordinary:
         tree = _stored_layer(run.repo, blob, rules)
@@ -238,11 +246,11 @@ def _version() -> tuple[int, ...]:
     return tuple(int(part) for part in ostree.version().split(".") if part.isdigit())
 
 
-def _takes_all(repo: Path, base: str) -> bool:
+def _takes_all(run: _Pull, base: str) -> bool:
     """True when a machine of this commit shows top directories of a derived layer: its root is one image."""
-    root = commits.load(repo, base)
-    found = Merge(View(Objects(repo))).file((root.root, root.root_meta), PREPARE_ROOT)
-    text = read_whole(Objects(repo), found).decode(errors="replace") if found else ""
+    root = run.load(base)
+    found = Merge(run.stage).file((root.root, root.root_meta), PREPARE_ROOT)
+    text = read_whole(run.objects(found), found).decode(errors="replace") if found else ""
     return setting(text) != "no" or "transient=true" in text.replace(" ", "").lower()
 
 
@@ -271,7 +279,7 @@ def _merge(run: _Pull, base: str, trees: list[LayerTree]) -> str:
     merge, start, timestamp = Merge(run.stage), None, created_of(run.image)
     metadata: dict[str, object] = {}
     if base:
-        loaded = commits.load(run.repo, base)
+        loaded = run.load(base)
         start = (loaded.root, loaded.root_meta)
         metadata = {key: one for key, one in loaded.metadata.items() if isinstance(one, str | bool)}
     root = start
@@ -280,8 +288,7 @@ def _merge(run: _Pull, base: str, trees: list[LayerTree]) -> str:
     if root is None:
         raise BadImageError("the image has no layers")
     if trees:
-        objects = Objects(run.repo)
-        root = merge.without_injected(root, lambda one: objects.content(one).size == 0)
+        root = merge.without_injected(root, lambda one: run.objects(one).content(one).size == 0)
     metadata |= _metadata(run.image, merge, root)
     reference = str(run.image.reference)
     data = staging.commit(*root, metadata=metadata, parent=base, subject=reference, timestamp=timestamp)

@@ -6,7 +6,6 @@ import contextlib
 import fcntl
 import hashlib
 import json
-import os
 import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -106,8 +105,8 @@ class Layout:
     def _write(self, name: str, value: object) -> None:
         with tempfile.NamedTemporaryFile(dir=self.path, prefix=".new-", delete=False) as file:
             file.write(canonical(value))
-        os.chmod(file.name, 0o644)
-        os.replace(file.name, self.path / name)
+        Path(file.name).chmod(0o644)
+        Path(file.name).replace(self.path / name)
 
     def blob(self, digest: str) -> Path:
         return self.blobs / digest.removeprefix("sha256:")
@@ -134,15 +133,14 @@ class Layout:
             try:
                 yield file
             finally:
-                with contextlib.suppress(FileNotFoundError):
-                    os.unlink(file.name)
+                Path(file.name).unlink(missing_ok=True)
 
     def keep(self, file: IO[bytes], descriptor: Descriptor) -> None:
         """Give a blob its name; one that is here already stays."""
         file.flush()
         if not self.has(descriptor):
-            os.chmod(file.name, 0o644)
-            os.rename(file.name, self.blob(descriptor.digest))
+            Path(file.name).chmod(0o644)
+            Path(file.name).rename(self.blob(descriptor.digest))
 
     def read(self, descriptor: Descriptor, what: str) -> bytes:
         """A small blob, held to its descriptor. Raises ImageError, BadImageError."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from dataclasses import dataclass
+from pathlib import Path
 
 from apt_ostree.errors import UsageError
 
@@ -80,7 +81,7 @@ def parse(text: str) -> Reference:
     if transport in ("docker", "containers-storage"):
         return Reference(transport=transport, path=rest)
     path, _, tag = rest.partition(":")
-    return Reference(transport=transport, path=os.path.abspath(path), tag=tag)
+    return Reference(transport=transport, path=str(Path(path).absolute()), tag=tag)
 
 
 def blob_ref(digest: str) -> str:

@@ -112,7 +112,7 @@ class Objects:
         info = path.lstat()
         if self.mode == "bare-user":
             return _kept(path, info.st_size, os.getxattr(path, META, follow_symlinks=False))
-        target = os.readlink(os.fsencode(path)) if stat.S_ISLNK(info.st_mode) else b""
+        target = os.readlink(os.fsencode(path)) if stat.S_ISLNK(info.st_mode) else b""  # noqa: PTH115 (`//` stays)
         size = 0 if target else info.st_size
         if self.mode == "bare-user-only":
             return Content(uid=0, gid=0, mode=info.st_mode, size=size, target=target)

@@ -129,13 +129,13 @@ class RootfsSource:
     def content(self, key: str) -> Content:
         path = self._place(key)
         info = os.lstat(path)
-        target = os.readlink(path) if stat.S_ISLNK(info.st_mode) else b""
+        target = os.readlink(path) if stat.S_ISLNK(info.st_mode) else b""  # noqa: PTH115 (bytes)
         size = 0 if target else info.st_size
         xattrs = read_xattrs(path)
         return Content(uid=info.st_uid, gid=info.st_gid, mode=info.st_mode, size=size, target=target, xattrs=xattrs)
 
     def chunks(self, key: str) -> Iterator[bytes]:
-        with open(self._place(key), "rb", buffering=0) as file:
+        with Path(os.fsdecode(self._place(key))).open("rb", buffering=0) as file:
             while data := file.read(CHUNK):
                 yield data
 

@@ -12,11 +12,11 @@ import os
 import stat
 import struct
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, Protocol
 
-from apt_ostree import gvariant
+from apt_ostree import gvariant, trees
 from apt_ostree.oci.layout import BadImageError
 from apt_ostree.oci.objects import META, Content, Objects, unpack_xattrs
 
@@ -78,15 +78,17 @@ def commit(
     """A commit object; metadata are strings and booleans."""
     typed = {key: ("b", value) if isinstance(value, bool) else ("s", value) for key, value in sorted(metadata.items())}
     swapped = int.from_bytes(timestamp.to_bytes(8, "big"), "little")
-    parts = (typed, bytes.fromhex(parent), [], subject, "", swapped, bytes.fromhex(root), bytes.fromhex(meta))
+    rest = (swapped, bytes.fromhex(root), bytes.fromhex(meta))
+    parts: tuple[object, ...] = (typed, bytes.fromhex(parent), [], subject, "", *rest)
     return gvariant.encode(parts, COMMIT)
 
 
 class Checking:
-    """Takes objects and keeps none: for looking at an image."""
+    """Takes objects and keeps none but directories: for looking at an image."""
 
     def __init__(self) -> None:
         self._seen: set[tuple[bytes, str]] = set()
+        self._kept: dict[str, bytes] = {}  # commits and directories
 
     def has(self, checksum: str, kind: str) -> bool:
         return (bytes.fromhex(checksum), kind) in self._seen
@@ -94,11 +96,34 @@ class Checking:
     def metadata(self, checksum: str, kind: str, data: bytes) -> None:
         _check_metadata(checksum, kind, data)
         self._seen.add((bytes.fromhex(checksum), kind))
+        if kind in ("commit", "dirtree"):
+            self._kept[checksum] = data
 
     def content(self, content: Content, data: Iterable[bytes], expected: str = "") -> str:
         found = _hashed(content, data, _Nowhere(), expected)
         self._seen.add((bytes.fromhex(found), "file"))
         return found
+
+    def reachable(self, commit: str) -> Iterator[tuple[str, str]]:
+        """Every object of a commit and its kind, as far as its directories were taken. Raises BadImageError."""
+        try:
+            parts = gvariant.decode(self._kept[commit], COMMIT)
+        except (gvariant.GVariantError, KeyError) as error:
+            raise BadImageError(f"the commit {commit} is damaged: {error}") from error
+        yield parts[7].hex(), "dirmeta"
+        waiting, seen = [parts[6].hex()], set[str]()
+        while waiting:
+            checksum = waiting.pop()
+            if checksum in seen:
+                continue
+            seen.add(checksum)
+            yield checksum, "dirtree"
+            tree = trees.parse(self._kept.get(checksum, b"\0"), checksum)
+            for one in tree.files.values():
+                yield one, "file"
+            for below, meta in tree.dirs.values():
+                yield meta, "dirmeta"
+                waiting.append(below)
 
 
 class _Nowhere:
@@ -134,19 +159,6 @@ class Directories(Protocol):
     def add(self, kind: str, data: bytes) -> str: ...
 
 
-class View:
-    """The directories of a repo that stays as it is."""
-
-    def __init__(self, objects: Objects) -> None:
-        self._objects = objects
-
-    def load(self, checksum: str, kind: str) -> bytes:
-        return self._objects.metadata(checksum, kind)
-
-    def add(self, kind: str, data: bytes) -> str:
-        raise AssertionError(f"a {kind} for a repo that is only read")
-
-
 class Stage:
     """A repo for what comes in; `destination` may have objects of it already."""
 
@@ -165,9 +177,11 @@ class Stage:
     def has(self, checksum: str, kind: str) -> bool:
         """True when the object is here or in the destination."""
         theirs = self._theirs if kind == "file" else kind
-        return os.path.lexists(self._place(checksum, kind)) or os.path.lexists(
-            self._destination.path(checksum, theirs)
-        )
+        return self.holds(checksum, kind) or os.path.lexists(self._destination.path(checksum, theirs))
+
+    def holds(self, checksum: str, kind: str) -> bool:
+        """True when the object is here."""
+        return os.path.lexists(self._place(checksum, kind))
 
     def metadata(self, checksum: str, kind: str, data: bytes) -> None:
         """Take a metadata object, held to its checksum."""
@@ -262,7 +276,7 @@ class _Deflated:
 
 
 def _link(new: Path, content: Content) -> None:
-    os.symlink(content.target, os.fsencode(new))
+    os.symlink(content.target, os.fsencode(new))  # noqa: PTH211 (bytes: a target may have `//` in it)
     os.lchown(new, content.uid, content.gid)
     for name, value in unpack_xattrs(content.xattrs):
         os.setxattr(new, name, value, follow_symlinks=False)
