@@ -45,7 +45,7 @@ class _Raw:
         data = self._stream.read(_READ)
         self._hash.update(data)
         self._total += len(data)
-        if self._total > self._blob.size:
+        if self._total > self._blob.size >= 0:
             raise BadImageError(f"the layer {self._blob.digest} is longer than its {self._blob.size} bytes")
         return data
 
@@ -53,7 +53,7 @@ class _Raw:
         """Read what is left and hold it to the descriptor."""
         while self.read():
             pass
-        if self._total != self._blob.size:
+        if self._total != self._blob.size and self._blob.size >= 0:
             raise BadImageError(f"the layer {self._blob.digest} has {self._total} bytes, not {self._blob.size}")
         if f"sha256:{self._hash.hexdigest()}" != self._blob.digest:
             raise BadImageError(f"the layer {self._blob.digest} is not what its digest says")

@@ -24,6 +24,7 @@ from apt_ostree.oci.names import Reference
 from apt_ostree.tools import skopeo
 from apt_ostree.tools.skopeo import Access
 
+UNKNOWN = -1  # the size of a layer that is not told
 _INDEXES = (names.INDEX, names.DOCKER_INDEX)
 
 
@@ -45,9 +46,12 @@ class Image:
     raw_manifest: bytes
     blobs: Blobs
     entry: dict[str, Any] = field(default_factory=dict)  # of a layout's index
+    unpacked: bool = False  # layers are kept as tars, and are had by their diff_id
 
     def layers(self) -> tuple[Descriptor, ...]:
         """Raises BadImageError."""
+        if self.unpacked:
+            return tuple(Descriptor(media_type=names.LAYER, digest=one, size=UNKNOWN) for one in self.diff_ids())
         found = self.manifest.get("layers")
         if not isinstance(found, list):
             raise BadImageError("the manifest lists no layers")
@@ -140,7 +144,10 @@ class _ProxyBlobs:
 
     @contextlib.contextmanager
     def stream(self, blob: Descriptor) -> Iterator[IO[bytes]]:
-        with self.proxy.reading("GetBlob", self.number, blob.digest, blob.size) as (_, stream):
+        known = blob.size != UNKNOWN
+        words = (self.number, blob.digest, blob.size if known else 0)
+        # of an unknown size skopeo complains at the end; whether all has come, the digest tells
+        with self.proxy.reading("GetBlob", *words, strict=known) as (_, stream):
             yield stream
 
 
@@ -148,13 +155,17 @@ def _of_proxy(reference: Reference, proxy: skopeo.Proxy) -> Image:
     try:
         number = proxy.call("OpenImage", str(reference))
     except ToolError as error:
-        raise ImageError(f"the image '{reference}' cannot be opened", details=error.details) from error
+        raise ImageError(f"the image '{reference}' cannot be opened", details=error.details, hint=_hint(error)) from error
     with proxy.reading("GetManifest", number) as (digest, stream):
         raw = _whole(stream)
-    with proxy.reading("GetFullConfig", number) as (_, stream):
-        raw_config = _whole(stream)
     manifest = loads(raw, "the manifest")
-    if descriptor(manifest.get("config")).digest != digest_of(raw_config):
+    if digest_of(raw) != digest:
+        raise BadImageError(f"the manifest is not what its digest says: {digest}")
+    config = descriptor(manifest.get("config"))
+    # as a blob: what GetFullConfig gives was written anew (skopeo 1.9)
+    with proxy.reading("GetBlob", number, config.digest, config.size) as (_, stream):
+        raw_config = _whole(stream)
+    if config.digest != digest_of(raw_config):
         raise BadImageError("the config is not what its descriptor says")
     return Image(
         reference=reference,
@@ -164,7 +175,13 @@ def _of_proxy(reference: Reference, proxy: skopeo.Proxy) -> Image:
         raw_config=raw_config,
         raw_manifest=raw,
         blobs=_ProxyBlobs(proxy, number),
+        unpacked=reference.transport == "containers-storage",
     )
+
+
+def _hint(error: ToolError) -> str:
+    plain = any("HTTP response to HTTPS client" in line for line in error.details)
+    return "--tls-verify=false, if this registry is to be trusted without https" if plain else ""
 
 
 def _whole(stream: IO[bytes]) -> bytes:

@@ -108,7 +108,7 @@ def pull(image: Image, repo: Path, reporter: Reporter, *, max_size: int = MAX_SI
                 del run.made[names.image_ref(image.reference)]
             _publish(run)
             prune_layers(repo)
-    fetched = sum(blob.size for blob in run.fetched)
+    fetched = sum(max(0, blob.size) for blob in run.fetched)
     return Pulled(
         commit=merged if trees else base,
         base=base,
@@ -118,7 +118,7 @@ def pull(image: Image, repo: Path, reporter: Reporter, *, max_size: int = MAX_SI
         layers=len(plan.every),
         fetched=len(run.fetched),
         fetched_bytes=fetched,
-        reused_bytes=sum(blob.size for blob, _ in plan.every) - fetched,
+        reused_bytes=sum(max(0, blob.size) for blob, _ in plan.every) - fetched,
         changed=former != merged,
         warnings=tuple(run.warnings),
     )
@@ -198,8 +198,8 @@ def _opened(run: _Pull, blob: Descriptor, diff_id: str) -> Iterator[decompress.T
     with run.image.blobs.stream(blob) as stream, decompress.reading(stream, blob, diff_id, run.budget) as tar:
         yield tar
     run.fetched.append(blob)
-    total = sum(layer.size for layer, _ in run.plan.every)
-    run.reporter.event(Advanced(done=sum(layer.size for layer in run.fetched), total=total, unit="bytes"))
+    total = sum(max(0, layer.size) for layer, _ in run.plan.every)
+    run.reporter.event(Advanced(done=sum(max(0, layer.size) for layer in run.fetched), total=total, unit="bytes"))
 
 
 def _chunk(run: _Pull, blob: Descriptor, diff_id: str) -> None:
@@ -302,7 +302,7 @@ def _metadata(image: Image, merge: Merge, root: tuple[str, str]) -> dict[str, ob
     kernel = merge.kernel(root)
     return {
         DIGEST_KEY: image.digest,
-        MANIFEST_KEY: canonical(image.manifest).decode(),
+        MANIFEST_KEY: canonical({**image.manifest, "layers": [layer.as_json() for layer in image.layers()]}).decode(),
         _CONFIG_KEY: canonical(image.config).decode(),
         _IMPORTER_KEY: f"apt-ostree {__version__}",
         **({"version": version} if version else {}),

@@ -168,7 +168,7 @@ def _layers(image: Image, findings: _Findings, reporter: Reporter, budget: Budge
     ids = rootfs.get("diff_ids") if isinstance(rootfs, dict) else None
     diff_ids = ids if isinstance(ids, list) and len(ids) == len(layers) else [None] * len(layers)
     owned = len(_owned(image))
-    store, total, done = staging.Checking(), sum(layer.size for layer in layers), 0
+    store, total, done = staging.Checking(), sum(max(0, layer.size) for layer in layers), 0
     commit = ""
     for index, (layer, diff_id) in enumerate(zip(layers, diff_ids, strict=True)):
         try:
@@ -176,7 +176,7 @@ def _layers(image: Image, findings: _Findings, reporter: Reporter, budget: Budge
             commit = commit or found
         except VerificationError as error:
             findings.add(layer.digest, str(error))
-        done += layer.size
+        done += max(0, layer.size)
         reporter.event(Advanced(done=done, total=total, unit="bytes"))
     if owned and commit:
         told = image.labels().get(names.COMMIT, commit)

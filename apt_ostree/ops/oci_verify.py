@@ -57,6 +57,6 @@ def _format(image: fetch.Image) -> str:
 
 def _size(image: fetch.Image) -> int:
     try:
-        return sum(layer.size for layer in image.layers())
+        return sum(max(0, layer.size) for layer in image.layers())
     except VerificationError:
         return 0

@@ -74,8 +74,11 @@ class Proxy:
         return self._receive(method)[0]
 
     @contextlib.contextmanager
-    def reading(self, method: str, *words: object) -> Iterator[tuple[Any, IO[bytes]]]:
-        """A request with data: its value, and the stream. Raises ToolError, also for what skopeo notices at the end."""
+    def reading(self, method: str, *words: object, strict: bool = True) -> Iterator[tuple[Any, IO[bytes]]]:
+        """A request with data: its value, and the stream. Raises ToolError; if `strict`, for what comes up at the end.
+
+        Whatever the block leaves of the stream is read and dropped.
+        """
         self._send(method, words)
         value, pipe, fd = self._receive(method)
         self._send("FinishPipe", [pipe])  # answered when all is read; only then the pipe ends
@@ -85,7 +88,7 @@ class Proxy:
                 yield value, stream
                 while stream.read(1 << 20):
                     pass
-                finished = True
+                finished = strict
         finally:
             with contextlib.nullcontext() if finished else contextlib.suppress(ToolError, OSError):
                 self._receive("FinishPipe")
