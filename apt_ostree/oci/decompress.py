@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import re
 import threading
 import zlib
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ from apt_ostree.oci.layout import BadImageError, Descriptor
 from apt_ostree.tools import zstd
 
 _READ = 256 * 1024
+_ZSTD = re.compile(rb"\x28\xb5\x2f\xfd|[\x50-\x5f]\x2a\x4d\x18")  # a frame, or one to skip (RFC 8878, 3.1)
 _OUT = 1024 * 1024  # bytes that are decompressed at once, however small they were
 
 
@@ -40,8 +42,17 @@ class _Raw:
     def __init__(self, stream: IO[bytes], blob: Descriptor) -> None:
         self._stream, self._blob = stream, blob
         self._hash, self._total = hashlib.sha256(), 0
+        self._peeked = b""
+
+    def peek(self) -> bytes:
+        """The first bytes, which will be read once more."""
+        self._peeked = self.read()
+        return self._peeked
 
     def read(self) -> bytes:
+        if data := self._peeked:
+            self._peeked = b""
+            return data
         data = self._stream.read(_READ)
         self._hash.update(data)
         self._total += len(data)
@@ -185,6 +196,8 @@ def _blocks(raw: _Raw, compression: str, media_type: str) -> Iterator[_Blocks]:
     elif compression == names.NONE:
         yield _Stored(raw)
     elif compression == names.ZSTD:
+        if not _ZSTD.match(raw.peek()):  # zstd(1) would unpack gzip as well
+            raise BadImageError("the layer is not the zstd its media type says")
         with _pumped(raw) as pipe:
             try:
                 with zstd.decompress(pipe) as stdout:
