@@ -155,7 +155,8 @@ def _of_proxy(reference: Reference, proxy: skopeo.Proxy) -> Image:
     try:
         number = proxy.call("OpenImage", str(reference))
     except ToolError as error:
-        raise ImageError(f"the image '{reference}' cannot be opened", details=error.details, hint=_hint(error)) from error
+        what = f"the image '{reference}' cannot be opened"
+        raise ImageError(what, details=error.details, hint=_hint(error)) from error
     with proxy.reading("GetManifest", number) as (digest, stream):
         raw = _whole(stream)
     manifest = loads(raw, "the manifest")

@@ -189,6 +189,9 @@ def _owned(run: _Pull) -> str:
         return base
     with _opened(run, *first) as tar:
         found = decapsulate.read(tar, run.stage, first=True)
+    if gone := staging.missing(run.stage, found.commit):
+        _publish(run)
+        raise BadImageError(f"the image lacks {len(gone)} objects of its commit", details=gone[:5])
     run.made[ref] = found.commit
     return found.commit
 

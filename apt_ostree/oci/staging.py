@@ -31,6 +31,8 @@ class Store(Protocol):
 
     def has(self, checksum: str, kind: str) -> bool: ...
 
+    def load(self, checksum: str, kind: str) -> bytes: ...
+
     def metadata(self, checksum: str, kind: str, data: bytes) -> None: ...
 
     def content(self, content: Content, data: Iterable[bytes], expected: str = "") -> str: ...
@@ -104,26 +106,36 @@ class Checking:
         self._seen.add((bytes.fromhex(found), "file"))
         return found
 
-    def reachable(self, commit: str) -> Iterator[tuple[str, str]]:
-        """Every object of a commit and its kind, as far as its directories were taken. Raises BadImageError."""
-        try:
-            parts = gvariant.decode(self._kept[commit], COMMIT)
-        except (gvariant.GVariantError, KeyError) as error:
-            raise BadImageError(f"the commit {commit} is damaged: {error}") from error
-        yield parts[7].hex(), "dirmeta"
-        waiting, seen = [parts[6].hex()], set[str]()
-        while waiting:
-            checksum = waiting.pop()
-            if checksum in seen:
-                continue
-            seen.add(checksum)
-            yield checksum, "dirtree"
-            tree = trees.parse(self._kept.get(checksum, b"\0"), checksum)
-            for one in tree.files.values():
-                yield one, "file"
-            for below, meta in tree.dirs.values():
-                yield meta, "dirmeta"
-                waiting.append(below)
+    def load(self, checksum: str, kind: str) -> bytes:
+        """A commit or a directory that was taken; an empty directory for one that was not."""
+        return self._kept.get(checksum, b"\0")
+
+
+def missing(store: Store, commit: str) -> tuple[str, ...]:
+    """Objects of a commit that the store has not, each as `checksum.kind`. Raises BadImageError, TreeError."""
+    return tuple(f"{checksum}.{kind}" for checksum, kind in _reachable(store, commit) if not store.has(checksum, kind))
+
+
+def _reachable(store: Store, commit: str) -> Iterator[tuple[str, str]]:
+    """Every object of a commit and its kind, as far as its directories are there."""
+    try:
+        parts = gvariant.decode(store.load(commit, "commit"), COMMIT)
+    except gvariant.GVariantError as error:
+        raise BadImageError(f"the commit {commit} is damaged: {error}") from error
+    yield parts[7].hex(), "dirmeta"
+    waiting, seen = [parts[6].hex()], set[str]()
+    while waiting:
+        checksum = waiting.pop()
+        if checksum in seen:
+            continue
+        seen.add(checksum)
+        yield checksum, "dirtree"
+        tree = trees.parse(store.load(checksum, "dirtree"), checksum) if store.has(checksum, "dirtree") else None
+        for one in tree.files.values() if tree else ():
+            yield one, "file"
+        for below, meta in tree.dirs.values() if tree else ():
+            yield meta, "dirmeta"
+            waiting.append(below)
 
 
 class _Nowhere:

@@ -6,13 +6,13 @@ skopeo copies images with any of these mistakes in them; umoci, podman and bootc
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from apt_ostree.containers import Finding
-from apt_ostree.errors import VerificationError
+from apt_ostree.errors import AptOstreeError, VerificationError
 from apt_ostree.oci import decapsulate, decompress, names, staging
 from apt_ostree.oci.decompress import Budget, Tar
 from apt_ostree.oci.fetch import Image
@@ -211,11 +211,9 @@ def _walk(tar: Tar, store: staging.Checking, index: int, owned: int) -> str:
 
 def _complete(store: staging.Checking, commit: str, findings: _Findings) -> None:
     """Every object of the commit is in some layer."""
-    missing = list(_missing(store, commit))
-    findings.hold(not missing, "layers", f"{len(missing)} objects of the commit are missing: {', '.join(missing[:3])}")
-
-
-def _missing(store: staging.Checking, commit: str) -> Iterator[str]:
-    for checksum, kind in store.reachable(commit):
-        if not store.has(checksum, kind):
-            yield f"{checksum[:12]}.{kind}"
+    try:
+        gone = staging.missing(store, commit)
+    except AptOstreeError as error:
+        findings.add("layers", str(error))
+        return
+    findings.hold(not gone, "layers", f"{len(gone)} objects of the commit are missing: {', '.join(gone[:3])}")
