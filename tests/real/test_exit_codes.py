@@ -164,7 +164,8 @@ ROWS: dict[str, Row] = {
     ),
     "delta show": reading("--repo {repo}", system=A_REPO),
     "oci export": Row(
-        words="--repo {repo} {ref} oci:{fresh}:t", root=ANYBODY, system=A_REPO, busy=Never("it only reads the repository"),
+        words="--repo {repo} {ref} oci:{fresh}:t", root=ANYBODY, system=A_REPO,
+        busy=Never("it only reads the repository"),
         unchanged=Never("reached in tests/real/test_oci_toy.py: the image must be there first"),
     ),
     "oci import": Row(
@@ -242,7 +243,8 @@ def lab(workspace: Path, ground: Ground, template: Sysroot, base: Base, signing_
         small = folder / "small.toml"  # from our archive, which does not have what every tree needs
         small.write_text(SMALL.format(uri=archive.uri, suite=archive.suite, key=signing_key.export(folder / "key.asc")))
         words = {
-            "image": str(ocitrees.wrong_image(folder / "image")), "small": str(small), "base": base.checksum, "other": "ground/other",
+            "image": str(ocitrees.wrong_image(folder / "image")),
+            "small": str(small), "base": base.checksum, "other": "ground/other",
             "branch": remote.branch, "bad": "ground/bad",
             "repo": str(repo), "ref": base.ref, "disk": str(folder / "disk.img"), "fresh": str(folder / "fresh"),
             "key": f"--gpg-homedir {signing_key.home} --gpg-sign {signing_key.fingerprint}", "local": str(local),
