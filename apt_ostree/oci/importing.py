@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 
-from apt_ostree import __version__, commits, repos
+from apt_ostree import __version__, commitmeta, commits, repos
 from apt_ostree.composefs import CONFIG as PREPARE_ROOT
 from apt_ostree.composefs import setting
 from apt_ostree.errors import AptOstreeError, NotRootError
@@ -24,6 +24,7 @@ from apt_ostree.oci.decompress import Budget
 from apt_ostree.oci.derived import LayerTree, Merge, Rules
 from apt_ostree.oci.fetch import Image
 from apt_ostree.oci.layout import BadImageError, Descriptor, canonical
+from apt_ostree.oci.names import Reference
 from apt_ostree.oci.objects import Objects, read_whole
 from apt_ostree.oci.staging import Stage
 from apt_ostree.paths import Store
@@ -285,6 +286,8 @@ def _merge(run: _Pull, base: str, trees: list[LayerTree]) -> str:
         loaded = run.load(base)
         start = (loaded.root, loaded.root_meta)
         metadata = {key: one for key, one in loaded.metadata.items() if isinstance(one, str | bool)}
+        if trees:  # which packages there are may have changed: the tree's own database tells
+            metadata = {key: one for key, one in metadata.items() if not key.startswith(commitmeta.PREFIX)}
     root = start
     for tree in trees:
         root = merge.lay(root, tree)
@@ -321,6 +324,12 @@ def created_of(image: Image) -> int:
         with contextlib.suppress(ValueError, TypeError, OverflowError):
             return max(0, int(datetime.fromisoformat(str(text)).timestamp()))
     return 0
+
+
+def imported_digest(repo: Path, reference: Reference) -> str:
+    """The manifest's digest of an image as it was imported last, empty when it was not: is there something newer?"""
+    commit = _resolved(repo, names.image_ref(reference))
+    return str(commits.load(repo, commit).metadata.get(DIGEST_KEY, "")) if commit else ""
 
 
 def images(repo: Path) -> Mapping[str, dict[str, object]]:
