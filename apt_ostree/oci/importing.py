@@ -35,7 +35,8 @@ ENCAPSULATED, DERIVED, PLAIN = "encapsulated", "derived", "plain"
 MAX_SIZE = 64 * 1024**3  # bytes all layers may decompress to
 MANIFEST_KEY, DIGEST_KEY = "ostree.manifest", "ostree.manifest-digest"
 _CONFIG_KEY, _IMPORTER_KEY = "ostree.container.image-config", "ostree.importer.version"
-_LAYER_KEY = "apt-ostree.container-layer"
+_LAYER_KEY = "apt-ostree.container-layer"  # of a layer's commit; what it is in JSON, or that it has only objects
+_OBJECTS = "objects"
 _VAR_SINCE = (2024, 3)  # the libostree that brings a commit's /var to a new machine
 _MODES = ("bare", "bare-user", "archive")
 
@@ -180,13 +181,13 @@ def _owned(run: _Pull) -> str:
     first, *others = run.plan.owned
     try:
         for blob, diff_id in others:
-            if not _resolved(run.repo, names.blob_ref(blob.digest)):
+            if not _kept(run, blob, _OBJECTS):
                 _chunk(run, blob, diff_id)
     except AptOstreeError:
         _publish(run)  # what has come need not be fetched again
         raise
     ref = names.blob_ref(first[0].digest)
-    if base := _resolved(run.repo, ref):
+    if base := _kept(run, first[0], ""):
         return base
     with _opened(run, *first) as tar:
         found = decapsulate.read(tar, run.stage, first=True)
@@ -206,12 +207,26 @@ def _opened(run: _Pull, blob: Descriptor, diff_id: str) -> Iterator[decompress.T
     run.reporter.event(Advanced(done=sum(max(0, layer.size) for layer in run.fetched), total=total, unit="bytes"))
 
 
+def _kept(run: _Pull, blob: Descriptor, kind: str) -> str:
+    """The commit of a layer that the repo has, if it was read as this kind; empty for none.
+
+    The same blob may be an ordinary layer of another image: then the commit of its ref is a tree of what is in it.
+    """
+    checksum = _resolved(run.repo, names.blob_ref(blob.digest))
+    if not checksum or commits.load(run.repo, checksum).metadata.get(_LAYER_KEY, "") != kind:
+        return ""
+    told = run.image.labels().get(names.COMMIT, "")
+    return "" if not kind and told and told != checksum else checksum
+
+
 def _chunk(run: _Pull, blob: Descriptor, diff_id: str) -> None:
     with _opened(run, blob, diff_id) as tar:
         found = decapsulate.read(tar, run.stage, first=False)
     root = run.stage.add("dirtree", staging.dirtree({one: one for one in found.files}, {}))
     meta = run.stage.add("dirmeta", staging.dirmeta(0, 0, 0o755))
-    run.made[names.blob_ref(blob.digest)] = run.stage.add("commit", staging.commit(root, meta, metadata={}))
+    run.made[names.blob_ref(blob.digest)] = run.stage.add(
+        "commit", staging.commit(root, meta, metadata={_LAYER_KEY: _OBJECTS})
+    )
 
 
 def _publish(run: _Pull) -> None:

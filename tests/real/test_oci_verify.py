@@ -97,11 +97,11 @@ def findings(ground: Ground, layout: Layout, code: int = 7) -> list[dict[str, st
 
 def refused(ground: Ground, layout: Layout, target: Path, words: str, *options: str) -> None:
     """The import ends with 7 and says why; nothing but whole layers of the commit has entered the repo."""
-    before = sorted(path for path in target.rglob("*") if path.is_file() and path.name != "lock")
+    before = sorted(path for path in target.rglob("*") if path.is_file())
     done = ground.apt_ostree("oci", "import", "--repo", target, f"oci:{layout.path}:t", "--json", *options, check=7)
     error = held_to("error", done)["error"]
     assert words in error["message"], error
-    after = sorted(path for path in target.rglob("*") if path.is_file() and path.name != "lock")
+    after = sorted(path for path in target.rglob("*") if path.is_file() and not path.name.endswith("lock"))
     fresh = [path for path in set(after) - set(before) if "objects" not in path.parts and "blob" not in str(path)]
     assert fresh == [] and not (target / "refs/heads/ostree/container/image").exists()
 
@@ -266,3 +266,20 @@ def test_old_shared_attributes_are_read(layout: Layout, work: Path, ground: Grou
     ground.apt_ostree("oci", "import", "--repo", repo, f"oci:{layout.path}:t")
     run(["ostree", "fsck", f"--repo={repo}", "--quiet"])
     assert findings(ground, layout, 0) == []
+
+
+def test_a_blob_that_was_something_else(layout: Layout, target: Path, ground: Ground, work: Path) -> None:
+    """The layers of a commit, imported as those of a plain image, are not taken for the commit's later on."""
+    words = ("oci", "import", "--repo", target, "--json")
+    commit = ground.apt_ostree(*words, f"oci:{layout.path}:t").json["commit"]
+    shutil.copytree(layout.path, work / "plain")
+    plain = Layout(work / "plain")
+    plain.change(lambda manifest, config: config["config"]["Labels"].clear())
+    for first, second in ((plain, layout), (layout, plain)):
+        repo = ocitrees.repo(work / f"{first.path.name}-first", "archive")
+        told = [
+            ground.apt_ostree("oci", "import", "--repo", repo, f"oci:{one.path}:t", "--json").json
+            for one in (first, second, first)
+        ]
+        assert {one["format"]: one["commit"] == commit for one in told} == {"encapsulated": True, "plain": False}
+        run(["ostree", "fsck", f"--repo={repo}", "--quiet"])
