@@ -285,9 +285,9 @@ def register(app: typer.Typer) -> None:
         "export",
         ExportOptions,
         examples="""
-        apt-ostree oci export --repo /srv/ostree debian/13/x86_64/minimal oci:images:13
+        apt-ostree oci export --repo /srv/ostree debian/13/x86_64/minimal oci:img:13
         apt-ostree oci export --repo /srv/ostree debian/13/x86_64/minimal \\
-            docker://registry.example.org/debian/minimal:13 --previous auto
+            docker://registry.example.org/debian:13 --previous auto
         apt-ostree oci export --rootfs /var/lib/machines/debian oci-archive:debian.tar
         """,
     )(export)
@@ -296,9 +296,9 @@ def register(app: typer.Typer) -> None:
         "import",
         ImportOptions,
         examples="""
-        apt-ostree oci import --repo /srv/ostree docker://registry.example.org/debian/minimal:13 \\
-            --write-ref debian/13/x86_64/minimal
-        apt-ostree oci import --repo /srv/ostree oci:images:13 --json
+        apt-ostree oci import --repo /srv/ostree \\
+            docker://registry.example.org/debian:13 --write-ref debian/13/x86_64/minimal
+        apt-ostree oci import --repo /srv/ostree oci:img:13 --json
         """,
     )(import_)
     verb(
@@ -306,7 +306,7 @@ def register(app: typer.Typer) -> None:
         "verify",
         VerifyOptions,
         examples="""
-        apt-ostree oci verify oci:images:13
+        apt-ostree oci verify oci:img:13
         apt-ostree oci verify docker://127.0.0.1:5000/debian:13 --tls-verify=false
         """,
     )(verify)
