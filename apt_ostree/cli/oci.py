@@ -297,7 +297,7 @@ def register(app: typer.Typer) -> None:
         ImportOptions,
         examples="""
         apt-ostree oci import --repo /srv/ostree \\
-            docker://registry.example.org/debian:13 --write-ref debian/13/x86_64/minimal
+            docker://registry.example.org/debian:13 --write-ref debian/13/x86_64/tiny
         apt-ostree oci import --repo /srv/ostree oci:img:13 --json
         """,
     )(import_)
