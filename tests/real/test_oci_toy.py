@@ -242,13 +242,15 @@ def test_a_registry_with_a_password(toy: Path, work: Path, ground: Ground) -> No
 def test_archives_and_storages(toy: Path, work: Path, ground: Ground) -> None:
     run_root = Path(tempfile.mkdtemp(prefix="aot-"))  # its path must be short
     archive, storage = work / "image.tar", f"[vfs@{work}/storage+{run_root}]"
-    target = ocitrees.repo(work / "target", "bare-user")
+    target, spare = ocitrees.repo(work / "target", "bare-user"), work / "spare"
+    spare.mkdir()
     try:
         for image in (f"oci-archive:{archive}", f"containers-storage:{storage}localhost/toy:1"):
             told = export(ground, toy, image, "--json").json
             done = held_to("oci-import", ground.apt_ostree("oci", "import", "--repo", target, image, "--json"))
             assert done["commit"] == checksum(toy)
-            ground.apt_ostree("oci", "verify", image)
+            ground.apt_ostree("oci", "verify", image, env={"TMPDIR": str(spare)})
+        assert list(spare.iterdir()) == [], "what skopeo unpacked is gone"
         podman = ("podman", "--root", work / "storage", "--runroot", run_root, "--storage-driver=vfs")
         shown = run([*podman, "image", "inspect", "localhost/toy:1"]).json
         assert shown[0]["Digest"] == told["digest"] and shown[0]["Labels"]["ostree.commit"] == checksum(toy)
