@@ -20,7 +20,8 @@ PARALLEL := --numprocesses=2 --dist=loadfile
 
 # What the program runs, then what only building and testing need.
 PACKAGES := apt bubblewrap dpkg mount ostree mmdebstrap debian-archive-keyring uidmap util-linux \
-	dosfstools e2fsprogs fdisk grub-common grub-efi-amd64-bin grub-pc-bin mtools qemu-utils \
+	dosfstools e2fsprogs fdisk grub-common grub-efi-amd64-bin grub-pc-bin mtools qemu-utils skopeo zstd \
+	crun docker-registry podman umoci \
 	apt-utils ca-certificates gpg gpg-agent groff-base jq libcap2-bin python3 python3-venv systemd
 # What boots the disks it makes.
 PACKAGES_BOOT := ovmf qemu-system-x86

@@ -35,13 +35,14 @@ class Loaded:
     commit: Commit
     metadata: dict[str, object]
     root: str = ""  # checksum of the top directory's tree object
+    root_meta: str = ""  # and of its owner, mode and attributes
 
 
 def load(repo: Path, checksum: str) -> Loaded:
     """Read one commit. Raises CommitError, NotRootError when the repo may not be read, CommitMetaError."""
     data = _read(repo, checksum)
     try:
-        metadata, parent, _, subject, _, timestamp, root, _ = gvariant.decode(data, TYPE)
+        metadata, parent, _, subject, _, timestamp, root, root_meta = gvariant.decode(data, TYPE)
     except gvariant.GVariantError as error:
         raise CommitError(
             f"the commit {checksum} is damaged: {error}", hint=f"sudo ostree fsck --repo={repo}", code="bad-commit"
@@ -57,7 +58,7 @@ def load(repo: Path, checksum: str) -> Loaded:
         layer=commitmeta.decode_layer(metadata),
         metadata={key: _plain(value) for key, value in metadata.items() if not commitmeta.is_bulk(key)},
     )
-    return Loaded(commit=commit, metadata=metadata, root=root.hex())
+    return Loaded(commit=commit, metadata=metadata, root=root.hex(), root_meta=root_meta.hex())
 
 
 def ancestry(repo: Path, checksum: str) -> Iterator[Commit]:

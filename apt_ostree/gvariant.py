@@ -1,4 +1,4 @@
-"""Read serialised GVariants: commit objects and the state files of libostree in /run are made of them.
+"""Read and write serialised GVariants: commit objects and the state files of libostree in /run are made of them.
 
 The format is laid down in the GVariant specification: members are aligned relative to the start of their container,
 variable-size members are found by framing offsets at its end. Reading it here costs microseconds where a
@@ -180,3 +180,60 @@ def _tuple(data: bytes, members: list[str], depth: int) -> list[Any]:
         values.append(_value(_slice(data, start, end), member, depth + 1))
         at = end
     return values
+
+
+def encode(value: Any, type_string: str) -> bytes:
+    """What `decode` reads back as the same value; only a variant is given as (its type, its value).
+
+    Raises GVariantError for a value that does not fit the type.
+    """
+    try:
+        return _written(value, type_string)
+    except (TypeError, ValueError, OverflowError, AttributeError, IndexError) as error:
+        raise GVariantError(f"not a value of type '{type_string}': {error}") from error
+
+
+def frame(body: bytes, ends: list[int]) -> bytes:
+    """A container's members, followed by their framing offsets in the narrowest width that reaches them all."""
+    if not ends:
+        return body
+    width = next(width for width in (1, 2, 4, 8) if len(body) + width * len(ends) < 1 << (8 * width))
+    return body + b"".join(end.to_bytes(width, "little") for end in ends)
+
+
+def _written(value: Any, kind: str) -> bytes:
+    first = kind[0]
+    if first in _SIZES:
+        return bytes(int(value).to_bytes(_SIZES[first], "little", signed=first in _SIGNED))
+    if first in "sog":
+        return bytes(value.encode("utf-8")) + b"\0"
+    if first == "v":
+        inner = str(value[0])
+        return _written(value[1], inner) + b"\0" + inner.encode("ascii")
+    if kind == "ay":
+        return bytes(value)
+    if first == "a":
+        return _written_array(value.items() if kind[1] == "{" else value, kind[1:])
+    return _written_tuple(value, kind)
+
+
+def _written_array(items: Any, kind: str) -> bytes:
+    parts, alignment = [_written(item, kind) for item in items], _alignment(kind)
+    if _fixed(kind):
+        return b"".join(parts)
+    body, ends = bytearray(), []
+    for part in parts:
+        body += bytes(-len(body) % alignment) + part
+        ends.append(len(body))
+    return frame(bytes(body), ends)
+
+
+def _written_tuple(values: Any, kind: str) -> bytes:
+    members, body, ends = _members(kind), bytearray(), []
+    for index, (value, member) in enumerate(zip(values, members, strict=True)):
+        body += bytes(-len(body) % _alignment(member)) + _written(value, member)
+        if not _fixed(member) and index < len(members) - 1:
+            ends.append(len(body))
+    if _fixed(kind):
+        body += bytes(-len(body) % _alignment(kind))
+    return frame(bytes(body), ends[::-1])

@@ -33,6 +33,15 @@ def mode(repo: Path) -> str:
     return "archive" if name == _ARCHIVE else name
 
 
+def parent(repo: Path) -> Path | None:
+    """The repo that this one takes objects from too (ostree.repo-config(5), `core.parent`)."""
+    for line in (repo / "config").read_text(errors="replace").splitlines():
+        key, _, value = line.partition("=")
+        if key.strip() == "parent":
+            return Path(value.strip())
+    return None
+
+
 def branches(repo: Path) -> dict[str, str]:
     """Branches of the repo itself, no remote's, and where they stand. Raises AptOstreeError."""
     names = sorted(name for name in ostree.refs(repo) if ":" not in name)

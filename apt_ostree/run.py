@@ -78,6 +78,13 @@ def keyring() -> dict[str, str]:
     return {name: os.environ[name] for name in ("GNUPGHOME", "HOME") if name in os.environ}
 
 
+def containers() -> dict[str, str]:
+    """Where the caller keeps images, keys and passwords of registries (containers-auth.json(5)), and his proxies."""
+    names = ("HOME", "XDG_RUNTIME_DIR", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "REGISTRY_AUTH_FILE", "TMPDIR")
+    more = ("CONTAINERS_STORAGE_CONF", "CONTAINERS_POLICY_JSON", "STORAGE_DRIVER", "STORAGE_OPTS")
+    return {**proxies(), **{name: os.environ[name] for name in (*names, *more) if name in os.environ}}
+
+
 def generator() -> dict[str, str]:
     """The caller's own GRUB menu generator, for libostree's grub2 back end: it must be the same in every call."""
     return {name: os.environ[name] for name in ("OSTREE_GRUB2_EXEC", "OSTREE_DEBUG_GRUB2") if name in os.environ}
@@ -162,37 +169,91 @@ def interactive(argv: Argv) -> None:
 
 
 @contextlib.contextmanager
-def reading(argv: Argv, *, env: Mapping[str, str] | None = None) -> Iterator[IO[bytes]]:
+def reading(argv: Argv, *, env: Mapping[str, str] | None = None, stdin: IO[bytes] | None = None) -> Iterator[IO[bytes]]:
     """Run a program and hand over its standard output as a binary stream; the program is reaped at the end.
+
+    `stdin` is a file it reads, by its descriptor. Raises ToolError when it fails, unless the block itself raised first.
+    """
+    with _child(argv, env, stdin=subprocess.DEVNULL if stdin is None else stdin, stdout=subprocess.PIPE) as process:
+        if process.stdout is None:  # for the type checker: PIPE always gives a stream
+            raise AssertionError("no stdout")
+        yield process.stdout
+        process.stdout.close()
+
+
+@contextlib.contextmanager
+def writing(argv: Argv, output: IO[bytes], *, env: Mapping[str, str] | None = None) -> Iterator[IO[bytes]]:
+    """Run a program and hand over its standard input; what it writes goes to the file `output`, by its descriptor.
 
     Raises ToolError when it fails, unless the block itself raised first.
     """
+    with _child(argv, env, stdin=subprocess.PIPE, stdout=output) as process:
+        if process.stdin is None:  # as above
+            raise AssertionError("no stdin")
+        yield process.stdin
+        with contextlib.suppress(BrokenPipeError):  # its exit code says more
+            process.stdin.close()
+
+
+@contextlib.contextmanager
+def serving(argv: Argv, channel: int, *, env: Mapping[str, str] | None = None) -> Iterator[None]:
+    """Run a program that answers on the socket `channel`, which it inherits, while the block runs.
+
+    The block closes the other end, upon which the program has a short grace to clean up; then it is ended. What it
+    writes is in the ToolError of a program that ended by itself.
+    """
     words = _argv(argv)
     with tempfile.TemporaryFile() as errors:
+        process = _start(words, env, stdin=subprocess.DEVNULL, stdout=errors, stderr=errors, pass_fds=(channel,))
         try:
-            process = subprocess.Popen(
-                words,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=errors,
-                env=environment(env),
-                process_group=0,
-            )
-        except (FileNotFoundError, PermissionError) as error:
-            raise missing(words[0]) from error
-        try:
-            if process.stdout is None:  # for the type checker: PIPE always gives a stream
-                raise AssertionError("no stdout")
-            yield process.stdout
-            process.stdout.close()
+            yield
+        except OSError as error:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(GRACE_SECONDS)
+            if process.returncode is None:
+                raise
+            raise failed(words, process.returncode, _lines(errors)) from error
+        finally:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(GRACE_SECONDS)
+            process.kill()
             process.wait()
+
+
+@contextlib.contextmanager
+def _child(argv: Argv, env: Mapping[str, str] | None, **streams: Any) -> Iterator[subprocess.Popen[bytes]]:
+    words = _argv(argv)
+    with tempfile.TemporaryFile() as errors:
+        process = _start(words, env, stderr=errors, **streams)
+        try:
+            yield process
+            process.wait()
+        except BrokenPipeError:  # it ended before it had read everything; how, is told below
+            if process.wait() == 0:
+                raise
         except BaseException:
             process.kill()
             process.wait()
             raise
+        finally:
+            for stream in (process.stdin, process.stdout):
+                if stream is not None:
+                    with contextlib.suppress(BrokenPipeError):
+                        stream.close()
         if process.returncode != 0:
-            errors.seek(0)
-            raise failed(words, process.returncode, errors.read().decode(errors="replace").splitlines())
+            raise failed(words, process.returncode, _lines(errors))
+
+
+def _start(words: list[str], env: Mapping[str, str] | None, **options: Any) -> subprocess.Popen[bytes]:
+    try:
+        return subprocess.Popen(words, env=environment(env), process_group=0, **options)
+    except (FileNotFoundError, PermissionError) as error:
+        raise missing(words[0]) from error
+
+
+def _lines(errors: IO[bytes]) -> list[str]:
+    errors.seek(0)
+    return errors.read().decode(errors="replace").splitlines()
 
 
 def stream(

@@ -47,9 +47,9 @@ def ref_create(repo: Path, ref: str, commit: str) -> None:
     run.capture(_repo(repo, "refs", f"--create={ref}", "--force", commit))
 
 
-def ref_delete(repo: Path, ref: str) -> None:
-    """`ostree refs --delete`."""
-    run.capture(_repo(repo, "refs", "--delete", ref))
+def ref_delete(repo: Path, *refs: str) -> None:
+    """`ostree refs --delete`; it takes prefixes too."""
+    run.capture(_repo(repo, "refs", "--delete", *refs))
 
 
 def init(repo: Path, *, mode: str, settings: Mapping[str, str]) -> None:
@@ -72,6 +72,11 @@ def pull_local(
 ) -> None:
     """`ostree pull-local --untrusted`: from a repo on this machine, every object checked. Raises ToolError."""
     run.stream(_repo(repo, "pull-local", "--untrusted", *options, "--", source, what), on_line)
+
+
+def pull_local_refs(repo: Path, source: Path, refs: Sequence[str]) -> None:
+    """`ostree pull-local` of branches whose objects the caller has checked: they are linked. Raises ToolError."""
+    run.capture(_repo(repo, "pull-local", "--disable-verify-bindings", "--", source, *refs))
 
 
 def remote_refs(repo: Path, remote: str) -> tuple[str, ...]:

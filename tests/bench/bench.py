@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from tests.bench import deltas, desktop
+from tests.bench import deltas, desktop, oci
 from tests.support import basecache, sysroots
 from tests.support.ground import Ground
 from tests.support.plainchroot import PlainChroot
@@ -82,6 +82,7 @@ def _host(base: Base, folder: Path) -> None:
 SECTIONS: dict[str, Callable[[Base, Path], None]] = {
     "host": _host,
     "deltas": lambda base, folder: deltas.report(base, folder, show),
+    "oci": lambda base, folder: oci.report(base, folder, show, seconds),
     "desktop": lambda _base, folder: desktop.report(folder, show),
 }
 

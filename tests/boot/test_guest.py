@@ -165,7 +165,8 @@ def test_back_in_v1_with_its_layer_v3_is_staged(life: Life) -> None:
 
 
 def test_v3_fails_its_check_and_the_machine_goes_back_by_itself(life: Life) -> None:
-    assert "sick" in life.guest.until_off(seconds=600).console
+    console = life.guest.until_off(seconds=600).console
+    assert "v3 (ostree:0)" in console and "reboot: Restarting system" in console
     seen = life.boot(f"""
         {STATUS}
         echo '== text'; apt-ostree status

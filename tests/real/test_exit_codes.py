@@ -13,7 +13,7 @@ from apt_ostree import lock
 from apt_ostree.cli import app
 from apt_ostree.paths import Store
 from tests.real.test_every_verb import has
-from tests.support import batch, sysroots
+from tests.support import batch, ocitrees, sysroots
 from tests.support.archive import HttpServer, LocalRepo, SigningKey
 from tests.support.basecache import TREEFILES
 from tests.support.batch import NOBODY, Line
@@ -154,7 +154,7 @@ ROWS: dict[str, Row] = {
         words="{rootfs}", system=Never("it works in a directory, not on a system"),
         busy=Never("a directory that somebody made for it has no lock"),
     ),
-    "compose commit": Row(words="{image} --repo {repo} --branch made/tree", system=A_REPO),
+    "compose commit": Row(words="{tree} --repo {repo} --branch made/tree", system=A_REPO),
     "compose image": Row(
         words="--repo {repo} {ref} {disk}", system=A_REPO, busy=Never("it only reads the repository"),
     ),
@@ -176,6 +176,16 @@ ROWS: dict[str, Row] = {
     ),
     "delta show": reading("--repo {repo}", system=A_REPO),
     "oci lint": reading("--repo {repo} {ref}", system=A_REPO),
+    "oci export": Row(
+        words="--repo {repo} {ref} oci:{fresh}:t", root=ANYBODY, system=A_REPO,
+        busy=Never("it only reads the repository"),
+        unchanged=Never("reached in tests/real/test_oci_toy.py: the image must be there first"),
+    ),
+    "oci import": Row(
+        words="--repo {repo} oci:{image}:t", root=ANYBODY, system=A_REPO, unverified="--repo {repo} oci:{image}:t",
+        unchanged=Never("reached in tests/real/test_oci_toy.py: the image must be imported first"),
+    ),
+    "oci verify": reading("oci:{image}:t", system=A_REPO, unverified="oci:{image}:t"),
 }  # fmt: skip
 
 
@@ -245,14 +255,15 @@ def lab(workspace: Path, ground: Ground, template: Sysroot, base: Base, signing_
         repo = ground.copy(base, "exit-codes-repo").repo
         small = folder / "small.toml"  # from our archive, which does not have what every tree needs
         small.write_text(SMALL.format(uri=archive.uri, suite=archive.suite, key=signing_key.export(folder / "key.asc")))
-        raw, image = treemaker.bootstrapped(folder / "rootfs"), folder / "image"
-        run(["ostree", "checkout", f"--repo={repo}", "--require-hardlinks", base.checksum, image])
+        raw, tree = treemaker.bootstrapped(folder / "rootfs"), folder / "tree"
+        run(["ostree", "checkout", f"--repo={repo}", "--require-hardlinks", base.checksum, tree])
         words = {
+            "image": str(ocitrees.wrong_image(folder / "image")),
             "small": str(small), "base": base.checksum, "other": "ground/other",
             "branch": remote.branch, "bad": "ground/bad",
             "repo": str(repo), "ref": base.ref, "disk": str(folder / "disk.img"), "fresh": str(folder / "fresh"),
             "key": f"--gpg-homedir {signing_key.home} --gpg-sign {signing_key.fingerprint}", "local": str(local),
-            "rootfs": str(raw), "image": str(image), "damaged": str(damaged),
+            "rootfs": str(raw), "tree": str(tree), "damaged": str(damaged),
             "treefile": str(TREEFILES / "debian-13-minimal.toml"),
         }  # fmt: skip
         try:

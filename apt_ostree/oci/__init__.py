@@ -1,0 +1,1 @@
+"""Commits and trees as container images, and container images as commits."""

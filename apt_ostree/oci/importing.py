@@ -1,0 +1,375 @@
+"""From an image to a commit in a repo. Layers that the repo has are not fetched again.
+
+Each layer is kept under a ref of its own, `ostree/container/blob/...`, and the image under `ostree/container/image/...`
+as a commit that has the manifest in its metadata, as ostree-ext keeps them. The caller holds the repo's lock.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from pathlib import Path
+
+from apt_ostree import __version__, commitmeta, commits, repos
+from apt_ostree.composefs import CONFIG as PREPARE_ROOT
+from apt_ostree.composefs import setting
+from apt_ostree.errors import AptOstreeError, NotRootError
+from apt_ostree.oci import decapsulate, decompress, derived, names, staging
+from apt_ostree.oci.decompress import Budget
+from apt_ostree.oci.derived import LayerTree, Merge, Rules
+from apt_ostree.oci.fetch import Image
+from apt_ostree.oci.layout import BadImageError, Descriptor, canonical
+from apt_ostree.oci.names import Reference
+from apt_ostree.oci.objects import Objects, read_whole
+from apt_ostree.oci.staging import Stage
+from apt_ostree.paths import Store
+from apt_ostree.report import Advanced, Reporter, Warned, phase
+from apt_ostree.tools import ostree
+
+ENCAPSULATED, DERIVED, PLAIN = "encapsulated", "derived", "plain"
+MAX_SIZE = 64 * 1024**3  # bytes all layers may decompress to
+MANIFEST_KEY, DIGEST_KEY = "ostree.manifest", "ostree.manifest-digest"
+_CONFIG_KEY, _IMPORTER_KEY = "ostree.container.image-config", "ostree.importer.version"
+_LAYER_KEY = "apt-ostree.container-layer"  # of a layer's commit; what it is in JSON, or that it has only objects
+_OBJECTS = "objects"
+_VAR_SINCE = (2024, 3)  # the libostree that brings a commit's /var to a new machine
+_MODES = ("bare", "bare-user", "archive")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pulled:
+    """What came of it. `commit` is the one to deploy; `base` the one an encapsulated image was made of."""
+
+    commit: str
+    base: str
+    image_commit: str
+    format: str
+    digest: str
+    layers: int
+    fetched: int = 0
+    fetched_bytes: int = 0
+    reused_bytes: int = 0
+    changed: bool = True
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Plan:
+    """An image, sorted: the layers of the commit (the first has it) and those on top of it, with their diff_ids."""
+
+    format: str
+    owned: tuple[tuple[Descriptor, str], ...]
+    ordinary: tuple[tuple[Descriptor, str], ...]
+
+    @property
+    def every(self) -> tuple[tuple[Descriptor, str], ...]:
+        return self.owned + self.ordinary
+
+
+@dataclass(slots=True)
+class _Pull:
+    """A running import."""
+
+    image: Image
+    repo: Path
+    stage: Stage
+    budget: Budget
+    reporter: Reporter
+    plan: _Plan
+    made: dict[str, str] = field(default_factory=dict)  # ref -> commit, in the stage
+    fetched: list[Descriptor] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+
+    def load(self, commit: str) -> commits.Loaded:
+        """A commit that has just come, or was there before."""
+        return commits.load(self.stage.path if self.stage.holds(commit, "commit") else self.repo, commit)
+
+    def objects(self, checksum: str) -> Objects:
+        """Where a file is."""
+        return Objects(self.stage.path if self.stage.holds(checksum, "file") else self.repo)
+
+
+def pull(image: Image, repo: Path, reporter: Reporter, *, max_size: int = MAX_SIZE) -> Pulled:
+    """Bring an image into a repo. Raises BadImageError for what does not verify, AptOstreeError."""
+    plan = plan_of(image)
+    _check_mode(repo)
+    with _staged(repo) as stage:
+        run = _Pull(image, repo, stage, Budget(max_size), reporter, plan)
+        former = _resolved(repo, names.image_ref(image.reference))
+        with phase(reporter, "layers", "Fetching the layers"):
+            base = _owned(run) if plan.owned else ""
+            trees = _ordinary(run, base)
+        with phase(reporter, "commit", "Writing the commit"):
+            merged = _merge(run, base, trees)
+            if merged == former:
+                del run.made[names.image_ref(image.reference)]
+            _publish(run)
+            prune_layers(repo)
+    fetched = sum(max(0, blob.size) for blob in run.fetched)
+    return Pulled(
+        commit=merged if trees else base,
+        base=base,
+        image_commit=merged,
+        format=plan.format,
+        digest=image.digest,
+        layers=len(plan.every),
+        fetched=len(run.fetched),
+        fetched_bytes=fetched,
+        reused_bytes=sum(max(0, blob.size) for blob, _ in plan.every) - fetched,
+        changed=former != merged,
+        warnings=tuple(run.warnings),
+    )
+
+
+def plan_of(image: Image) -> _Plan:
+    """Tell the layers of a commit from those on top of it. Raises BadImageError."""
+    layers, diff_ids = image.layers(), image.diff_ids()
+    if len(layers) != len(diff_ids) or not layers:
+        raise BadImageError(f"the image has {len(layers)} layers and {len(diff_ids)} diff_ids")
+    both = tuple(zip((replace(layer, annotations={}) for layer in layers), diff_ids, strict=True))
+    final = image.labels().get(names.FINAL_DIFFID, "")
+    if not final:
+        return _Plan(format=PLAIN, owned=(), ordinary=both)
+    if final not in diff_ids:
+        raise BadImageError(f"the label {names.FINAL_DIFFID} names {final}, which is none of the layers")
+    end = diff_ids.index(final) + 1
+    if len({layer.digest for layer, _ in both[:end]}) != end:
+        raise BadImageError("the image has the same layer of a commit twice")
+    return _Plan(format=DERIVED if both[end:] else ENCAPSULATED, owned=both[:end], ordinary=both[end:])
+
+
+def _check_mode(repo: Path) -> None:
+    mode = repos.mode(repo)
+    if mode not in _MODES:
+        raise AptOstreeError(f"'{repo}' is a repo of mode {mode}", hint=f"use one of mode {', '.join(_MODES)}")
+    if mode == "bare" and os.geteuid() != 0:
+        raise NotRootError(
+            f"'{repo}' is a repo of mode bare: files in it have their owners, so only root may write it",
+            hint="sudo apt-ostree ..., or a repo of mode bare-user",
+        )
+
+
+@contextlib.contextmanager
+def _staged(repo: Path) -> Iterator[Stage]:
+    place = Store(repo).work / "oci"
+    shutil.rmtree(place, ignore_errors=True)
+    place.parent.mkdir(parents=True, exist_ok=True)
+    mode = repos.mode(repo)
+    try:
+        ostree.init(place, mode=mode, settings={})
+        yield Stage(place, mode, Objects(repo))
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
+
+
+def _resolved(repo: Path, ref: str) -> str:
+    """The commit of a branch, empty for none; read from its file, as a status of seventy refs must be fast."""
+    try:
+        checksum = (repo / "refs/heads" / ref).read_text().strip()
+    except OSError:
+        return ""
+    return checksum if commits.CHECKSUM.fullmatch(checksum) and commits.whole(repo, checksum) else ""
+
+
+def _owned(run: _Pull) -> str:
+    """The layers of the commit: those with files first, for the commit is whole only with them; returns the commit."""
+    first, *others = run.plan.owned
+    try:
+        for blob, diff_id in others:
+            if not _kept(run, blob, _OBJECTS):
+                _chunk(run, blob, diff_id)
+    except AptOstreeError:
+        _publish(run)  # what has come need not be fetched again
+        raise
+    ref = names.blob_ref(first[0].digest)
+    if base := _kept(run, first[0], ""):
+        return base
+    with _opened(run, *first) as tar:
+        found = decapsulate.read(tar, run.stage, first=True)
+    if gone := staging.missing(run.stage, found.commit):
+        _publish(run)
+        raise BadImageError(f"the image lacks {len(gone)} objects of its commit", details=gone[:5])
+    run.made[ref] = found.commit
+    return found.commit
+
+
+@contextlib.contextmanager
+def _opened(run: _Pull, blob: Descriptor, diff_id: str) -> Iterator[decompress.Tar]:
+    with run.image.blobs.stream(blob) as stream, decompress.reading(stream, blob, diff_id, run.budget) as tar:
+        yield tar
+    run.fetched.append(blob)
+    total = sum(max(0, layer.size) for layer, _ in run.plan.every)
+    run.reporter.event(Advanced(done=sum(max(0, layer.size) for layer in run.fetched), total=total, unit="bytes"))
+
+
+def _kept(run: _Pull, blob: Descriptor, kind: str) -> str:
+    """The commit of a layer that the repo has, if it was read as this kind; empty for none.
+
+    The same blob may be an ordinary layer of another image: then the commit of its ref is a tree of what is in it.
+    """
+    checksum = _resolved(run.repo, names.blob_ref(blob.digest))
+    if not checksum or commits.load(run.repo, checksum).metadata.get(_LAYER_KEY, "") != kind:
+        return ""
+    told = run.image.labels().get(names.COMMIT, "")
+    return "" if not kind and told and told != checksum else checksum
+
+
+def _chunk(run: _Pull, blob: Descriptor, diff_id: str) -> None:
+    with _opened(run, blob, diff_id) as tar:
+        found = decapsulate.read(tar, run.stage, first=False)
+    root = run.stage.add("dirtree", staging.dirtree({one: one for one in found.files}, {}))
+    meta = run.stage.add("dirmeta", staging.dirmeta(0, 0, 0o755))
+    run.made[names.blob_ref(blob.digest)] = run.stage.add(
+        "commit", staging.commit(root, meta, metadata={_LAYER_KEY: _OBJECTS})
+    )
+
+
+def _publish(run: _Pull) -> None:
+    """Move what is finished into the repo; libostree looks that each commit has all of its objects."""
+    for ref, checksum in run.made.items():
+        run.stage.ref(ref, checksum)
+    if run.made:
+        ostree.pull_local_refs(run.repo, run.stage.path, tuple(run.made))
+    run.made.clear()
+
+
+def _ordinary(run: _Pull, base: str) -> list[LayerTree]:
+    if not run.plan.ordinary:
+        return []
+    rules = Rules(whole=not base or _takes_all(run, base), factory=_version() < _VAR_SINCE)
+    trees = []
+    for blob, diff_id in run.plan.ordinary:
+        tree = _stored_layer(run.repo, blob, rules)
+        if tree is None:
+            with _opened(run, blob, diff_id) as tar:
+                tree = derived.read(tar, run.stage, rules)
+            checksum = run.stage.add("commit", _layer_commit(tree, rules))
+            run.made[names.blob_ref(blob.digest)] = checksum
+        trees.append(tree)
+        if tree.left_out and base:
+            _warn(run, f"left out of layer {blob.digest[7:19]}: {', '.join(tree.left_out)}")
+    return trees
+
+
+def _warn(run: _Pull, message: str) -> None:
+    run.warnings.append(message)
+    run.reporter.event(Warned(message=message))
+
+
+def _version() -> tuple[int, ...]:
+    return tuple(int(part) for part in ostree.version().split(".") if part.isdigit())
+
+
+def _takes_all(run: _Pull, base: str) -> bool:
+    """True when a machine of this commit shows top directories of a derived layer: its root is one image."""
+    root = run.load(base)
+    found = Merge(run.stage).file((root.root, root.root_meta), PREPARE_ROOT)
+    text = read_whole(run.objects(found), found).decode(errors="replace") if found else ""
+    return setting(text) != "no" or "transient=true" in text.replace(" ", "").lower()
+
+
+def _layer_commit(tree: LayerTree, rules: Rules) -> bytes:
+    told = {"implied": tree.implied, "left-out": tree.left_out, "rules": [rules.whole, rules.factory]}
+    return staging.commit(tree.root, tree.meta, metadata={_LAYER_KEY: json.dumps(told)})
+
+
+def _stored_layer(repo: Path, blob: Descriptor, rules: Rules) -> LayerTree | None:
+    """A layer the repo has, read by the same rules."""
+    checksum = _resolved(repo, names.blob_ref(blob.digest))
+    if not checksum:
+        return None
+    loaded = commits.load(repo, checksum)
+    try:
+        told = json.loads(str(loaded.metadata.get(_LAYER_KEY, "")))
+        same = told["rules"] == [rules.whole, rules.factory]
+        implied, left_out = tuple(told["implied"]), tuple(told["left-out"])
+    except (ValueError, KeyError, TypeError):
+        return None
+    return LayerTree(root=loaded.root, meta=loaded.root_meta, implied=implied, left_out=left_out) if same else None
+
+
+def _merge(run: _Pull, base: str, trees: list[LayerTree]) -> str:
+    """The image's own commit: its tree, its manifest, its config. Returns the checksum."""
+    merge, start, timestamp = Merge(run.stage), None, created_of(run.image)
+    metadata: dict[str, object] = {}
+    if base:
+        loaded = run.load(base)
+        start = (loaded.root, loaded.root_meta)
+        metadata = {key: one for key, one in loaded.metadata.items() if isinstance(one, str | bool)}
+        if trees:  # which packages there are may have changed: the tree's own database tells
+            metadata = {key: one for key, one in metadata.items() if not key.startswith(commitmeta.PREFIX)}
+    root = start
+    for tree in trees:
+        root = merge.lay(root, tree)
+    if root is None:
+        raise BadImageError("the image has no layers")
+    if trees:
+        root = merge.without_injected(root, lambda one: run.objects(one).content(one).size == 0)
+    metadata |= _metadata(run.image, merge, root)
+    reference = str(run.image.reference)
+    data = staging.commit(*root, metadata=metadata, parent=base, subject=reference, timestamp=timestamp)
+    checksum = run.stage.add("commit", data)
+    run.made[names.image_ref(run.image.reference)] = checksum
+    return checksum
+
+
+def _metadata(image: Image, merge: Merge, root: tuple[str, str]) -> dict[str, object]:
+    version = image.labels().get(names.VERSION, "")
+    kernel = merge.kernel(root)
+    return {
+        DIGEST_KEY: image.digest,
+        MANIFEST_KEY: canonical({**image.manifest, "layers": [layer.as_json() for layer in image.layers()]}).decode(),
+        _CONFIG_KEY: canonical(image.config).decode(),
+        _IMPORTER_KEY: f"apt-ostree {__version__}",
+        **({"version": version} if version else {}),
+        **({names.BOOTABLE: True, names.LINUX: kernel} if kernel else {}),
+    }
+
+
+def created_of(image: Image) -> int:
+    """When an image was made, in seconds since the epoch; 0 when it does not say."""
+    annotations = image.manifest.get("annotations")
+    told = annotations.get(names.CREATED) if isinstance(annotations, dict) else None
+    for text in (told, image.config.get("created")):
+        with contextlib.suppress(ValueError, TypeError, OverflowError):
+            return max(0, int(datetime.fromisoformat(str(text)).timestamp()))
+    return 0
+
+
+def imported_digest(repo: Path, reference: Reference) -> str:
+    """The manifest's digest of an image as it was imported last, empty when it was not: is there something newer?"""
+    commit = _resolved(repo, names.image_ref(reference))
+    return str(commits.load(repo, commit).metadata.get(DIGEST_KEY, "")) if commit else ""
+
+
+def images(repo: Path) -> Mapping[str, dict[str, object]]:
+    """Every image of a repo: its ref -> the manifest it was imported with."""
+    top = repo / "refs/heads" / names.IMAGE_REFS
+    found = {}
+    for path in top.rglob("*") if top.is_dir() else ():
+        ref = f"{names.IMAGE_REFS}/{path.relative_to(top)}"
+        if path.is_file() and (checksum := _resolved(repo, ref)):
+            with contextlib.suppress(AptOstreeError, ValueError):
+                manifest = json.loads(str(commits.load(repo, checksum).metadata.get(MANIFEST_KEY, "")))
+                found[ref] = manifest if isinstance(manifest, dict) else {}
+    return found
+
+
+def prune_layers(repo: Path) -> tuple[str, ...]:
+    """Delete the refs of layers that no image of the repo has any more; `ostree prune` then frees them."""
+    kept = set()
+    for manifest in images(repo).values():
+        layers = manifest.get("layers")
+        for layer in layers if isinstance(layers, list) else ():
+            kept.add(names.blob_ref(str(layer.get("digest"))))
+    top = repo / "refs/heads" / names.BLOB_REFS
+    there = sorted(f"{names.BLOB_REFS}/{path.name}" for path in top.iterdir()) if top.is_dir() else []
+    gone = tuple(ref for ref in there if ref not in kept)
+    if gone:
+        ostree.ref_delete(repo, *gone)
+    return gone

@@ -1,0 +1,136 @@
+"""oci export: a commit or a directory as a container image, in a layout or wherever skopeo brings it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from apt_ostree import repos
+from apt_ostree.containers import Exported
+from apt_ostree.context import Context
+from apt_ostree.errors import AptOstreeError, ToolError, UsageError
+from apt_ostree.oci import chunk, config, exporting, names
+from apt_ostree.oci.exporting import Image, Recipe
+from apt_ostree.oci.layout import MAX_JSON, Layout, descriptor, loads
+from apt_ostree.oci.names import Reference
+from apt_ostree.report import Durations, Reporter, TeeReporter, Warned, phase
+from apt_ostree.signals import Interrupts
+from apt_ostree.tools import skopeo
+from apt_ostree.tools.skopeo import Access
+
+AUTO = "auto"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """Export `ref` of `repo`, or the directory `rootfs`, to `destination`.
+
+    `previous`: `auto`, a file with a manifest, or empty; `image_config`: a file with a config to start from.
+    """
+
+    destination: Reference
+    repo: Path | None = None
+    ref: str = ""
+    rootfs: Path | None = None
+    recipe: Recipe = field(default_factory=Recipe)
+    previous: str = ""
+    image_config: Path | None = None
+    access: Access = field(default_factory=Access)
+
+
+def export(context: Context, request: Request) -> Exported:
+    """Write the image. Raises UsageError, AptOstreeError, ToolError, ToolMissingError."""
+    checksum = ""
+    if request.repo is not None:
+        repos.require(request.repo)
+        checksum = repos.resolve(request.repo, request.ref)
+    durations = Durations()
+    reporter = TeeReporter(context.reporter, durations)
+    recipe = _recipe(request, reporter)
+    with Interrupts().installed(), _layout(request.destination) as layout:
+        image = _build(layout, request, recipe, checksum, reporter)
+        tag = request.destination.tag or names.DEFAULT_TAG
+        changed = layout.tag(image.manifest, tag, image.platform)
+        if request.destination.transport != "oci":
+            with phase(reporter, "copy", f"Copying to {request.destination}"):
+                skopeo.copy(f"oci:{layout.path}:{tag}", str(request.destination), request.access)
+    return Exported(
+        command=context.options.command,
+        image=str(request.destination),
+        digest=image.manifest.digest,
+        format=exporting.PLAIN if request.rootfs else recipe.format,
+        architecture=image.platform["architecture"],
+        commit=checksum,
+        layers=image.layers,
+        changed=changed,
+        duration=durations.seconds,
+    )
+
+
+def _build(layout: Layout, request: Request, recipe: Recipe, checksum: str, reporter: Reporter) -> Image:
+    if request.rootfs is not None:
+        epoch = exporting.epoch_of(request.rootfs)
+        return exporting.export_rootfs(layout, request.rootfs, recipe, epoch, reporter)
+    if request.repo is None:
+        raise UsageError("nothing is given to export", hint="--repo DIR REF, or --rootfs DIR")
+    return exporting.export_commit(layout, request.repo, checksum, recipe, reporter)
+
+
+def _recipe(request: Request, reporter: Reporter) -> Recipe:
+    """The recipe with what its files say."""
+    recipe = request.recipe
+    if request.image_config:
+        base = config.container_config(_json(request.image_config, "--image-config"))
+        recipe = replace(recipe, wanted=replace(recipe.wanted, base=base))
+    if request.previous:
+        recipe = replace(recipe, previous=chunk.previous_of(_previous(request, reporter)))
+    return recipe
+
+
+def _json(path: Path, option: str) -> object:
+    try:
+        with path.open("rb") as file:
+            return json.loads(file.read(MAX_JSON))
+    except (OSError, ValueError, RecursionError) as error:
+        raise UsageError(f"{option}: '{path}' cannot be read as JSON: {error}", hint=f"ls {path}") from error
+
+
+def _previous(request: Request, reporter: Reporter) -> dict[str, object]:
+    """The manifest of the image before; empty where there is none."""
+    if request.previous != AUTO:
+        found = _json(Path(request.previous), "--previous")
+        if not isinstance(found, dict) or not isinstance(found.get("layers"), list):
+            raise UsageError(f"--previous: '{request.previous}' is no manifest", hint="skopeo inspect --raw IMAGE")
+        return found
+    there, layout = request.destination, Layout(Path(request.destination.path))
+    if there.transport == "oci":
+        entry = layout.find(there.tag or names.DEFAULT_TAG) if layout.exists() else None
+        return loads(layout.read(descriptor(entry), "the manifest"), "the manifest") if entry else {}
+    if there.transport == "oci-archive" and not Path(there.path).exists():
+        return {}
+    try:
+        return loads(skopeo.inspect_raw(str(there), request.access).encode(), "the manifest")
+    except ToolError as error:
+        last = error.details[-1] if error.details else str(error)
+        reporter.event(Warned(message=f"no image before this one was found at {there}: {last}"))
+        return {}
+
+
+@contextlib.contextmanager
+def _layout(destination: Reference) -> Iterator[Layout]:
+    """The layout at the destination, or a private one that is gone afterwards."""
+    if destination.transport == "oci":
+        layout = Layout(Path(destination.path))
+        layout.create()
+        yield layout
+        return
+    if destination.transport == "oci-archive" and not Path(destination.path).parent.is_dir():
+        raise AptOstreeError(f"there is no directory '{Path(destination.path).parent}'", code="no-directory")
+    with tempfile.TemporaryDirectory(dir=skopeo.big_files(), prefix="apt-ostree-oci-") as folder:
+        layout = Layout(Path(folder))
+        layout.create()
+        yield layout
