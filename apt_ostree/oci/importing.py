@@ -10,16 +10,16 @@ import contextlib
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 
-from apt_ostree import __version__, commits, repos
+from apt_ostree import __version__, commitmeta, commits, repos
 from apt_ostree.composefs import CONFIG as PREPARE_ROOT
 from apt_ostree.composefs import setting
 from apt_ostree.errors import AptOstreeError, NotRootError
-from apt_ostree.oci import decapsulate, decompress, derived, names, staging
+from apt_ostree.oci import decapsulate, decompress, derived, names, owners, staging
 from apt_ostree.oci.decompress import Budget
 from apt_ostree.oci.derived import LayerTree, Merge, Rules
 from apt_ostree.oci.fetch import Image
@@ -82,6 +82,13 @@ class _Pull:
     made: dict[str, str] = field(default_factory=dict)  # ref -> commit, in the stage
     fetched: list[Descriptor] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+    first: str = ""  # the commit, when its layer was read already
+    keep: bool = True  # when the rest does not come, what has come is kept in the repo
+
+    def has(self, blob: Descriptor) -> bool:
+        """True when a layer need not be read."""
+        ref = names.blob_ref(blob.digest)
+        return ref in self.made or bool(_resolved(self.repo, ref))
 
     def load(self, commit: str) -> commits.Loaded:
         """A commit that has just come, or was there before."""
@@ -92,12 +99,119 @@ class _Pull:
         return Objects(self.stage.path if self.stage.holds(checksum, "file") else self.repo)
 
 
-def pull(image: Image, repo: Path, reporter: Reporter, *, max_size: int = MAX_SIZE) -> Pulled:
-    """Bring an image into a repo. Raises BadImageError for what does not verify, AptOstreeError."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stored:
+    """An image a repo has: its digest, and the commit to deploy."""
+
+    digest: str
+    commit: str
+
+
+def stored(repo: Path, reference: names.Reference) -> Stored | None:
+    """The image of this name as it was imported last, when all of it is there."""
+    made = _resolved(repo, names.image_ref(reference))
+    if not made:
+        return None
+    loaded = commits.load(repo, made)
+    try:
+        config = json.loads(str(loaded.metadata[_CONFIG_KEY]))
+        diff_ids, labels = config["rootfs"]["diff_ids"], (config.get("config") or {}).get("Labels") or {}
+        whole = labels.get(names.FINAL_DIFFID) == diff_ids[-1]
+    except (KeyError, ValueError, TypeError, IndexError, AttributeError):
+        return None
+    commit = loaded.commit.parent if whole else made
+    return (
+        Stored(digest=str(loaded.metadata.get(DIGEST_KEY, "")), commit=commit) if commits.whole(repo, commit) else None
+    )
+
+
+def missing_bytes(image: Image, repo: Path) -> int:
+    """Bytes of the layers a repo does not have. Raises BadImageError."""
+    return sum(max(0, one.size) for one in image.layers() if not _resolved(repo, names.blob_ref(one.digest)))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Look:
+    """How to look at an image: into a repo at `place`, until the files `wanted` are there.
+
+    `judge` gets the commit as soon as it has come, and raises when it is not to be taken. With `keep`, layers that
+    have come when the next does not are kept in the repo.
+    """
+
+    place: Path
+    wanted: tuple[str, ...]
+    judge: Callable[[str], None]
+    keep: bool
+
+
+def look(image: Image, repo: Path, way: Look, reporter: Reporter) -> str:
+    """Read of an image what tells its commit, and return the commit that will be deployed. The repo is not changed.
+
+    Of an encapsulated image that is the commit's own layer and those with the wanted files; of others it is all.
+    `pull` goes on from there. Raises BadImageError for what does not verify, AptOstreeError.
+    """
+    stage = Stage(way.place, repos.mode(way.place), Objects(repo))
+    run = _Pull(image, repo, stage, Budget(MAX_SIZE), reporter, plan_of(image), keep=way.keep)
+    with phase(reporter, "look", "Looking at the image"):
+        try:
+            if run.plan.owned:
+                run.first = _first(run)
+                way.judge(run.first)
+            commit = _all(run) if run.plan.ordinary else _until(run, way.wanted)
+        except AptOstreeError:
+            _salvage(run)
+            raise
+    if run.plan.owned:
+        stage.ref(names.blob_ref(run.plan.owned[0][0].digest), run.first)
+    for ref, checksum in run.made.items():
+        stage.ref(ref, checksum)
+    return commit
+
+
+def _all(run: _Pull) -> str:
+    base = _owned(run) if run.plan.owned else ""
+    return _merge(run, base, _ordinary(run, base))
+
+
+def _until(run: _Pull, wanted: Sequence[str]) -> str:
+    """Read layers of the commit until these files are there: first those that are said to have them."""
+    loaded = run.load(run.first)
+    merge = Merge(run.stage)
+    files = {found for path in wanted if (found := merge.file((loaded.root, loaded.root_meta), path))}
+    told = {layer.digest: layer.annotations.get(names.COMPONENTS, "").split(",") for layer in run.image.layers()}
+    likely = [one for one in run.plan.owned[1:] if owners.DATABASE in told[one[0].digest]]
+    for blob, diff_id in (*likely, *(one for one in run.plan.owned[1:] if one not in likely)):
+        if all(run.stage.has(checksum, "file") for checksum in files):
+            break
+        if not run.has(blob):
+            _chunk(run, blob, diff_id)
+    return run.first
+
+
+def _recall(run: _Pull) -> None:
+    """Take up what `look` has read."""
+    for number, (blob, _) in enumerate(run.plan.every):
+        ref = names.blob_ref(blob.digest)
+        place = run.stage.path / "refs/heads" / ref
+        if place.is_file() and run.plan.owned and number == 0:
+            run.first = place.read_text().strip()
+        elif place.is_file():
+            run.made[ref] = place.read_text().strip()
+
+
+def pull(
+    image: Image, repo: Path, reporter: Reporter, *, max_size: int = MAX_SIZE, place: Path | None = None
+) -> Pulled:
+    """Bring an image into a repo. Raises BadImageError for what does not verify, AptOstreeError.
+
+    `place` is where `look` has looked at it.
+    """
     plan = plan_of(image)
     _check_mode(repo)
-    with _staged(repo) as stage:
+    known = None if place is None else contextlib.nullcontext(Stage(place, repos.mode(place), Objects(repo)))
+    with known or _staged(repo) as stage:
         run = _Pull(image, repo, stage, Budget(max_size), reporter, plan)
+        _recall(run)
         former = _resolved(repo, names.image_ref(image.reference))
         with phase(reporter, "layers", "Fetching the layers"):
             base = _owned(run) if plan.owned else ""
@@ -179,21 +293,35 @@ def _owned(run: _Pull) -> str:
     first, *others = run.plan.owned
     try:
         for blob, diff_id in others:
-            if not _resolved(run.repo, names.blob_ref(blob.digest)):
+            if not run.has(blob):
                 _chunk(run, blob, diff_id)
     except AptOstreeError:
-        _publish(run)  # what has come need not be fetched again
+        _salvage(run)
         raise
     ref = names.blob_ref(first[0].digest)
     if base := _resolved(run.repo, ref):
         return base
-    with _opened(run, *first) as tar:
-        found = decapsulate.read(tar, run.stage, first=True)
-    if gone := staging.missing(run.stage, found.commit):
-        _publish(run)
+    base = _first(run)
+    if gone := staging.missing(run.stage, base):
+        _salvage(run)
         raise BadImageError(f"the image lacks {len(gone)} objects of its commit", details=gone[:5])
-    run.made[ref] = found.commit
-    return found.commit
+    run.made[ref] = base
+    return base
+
+
+def _first(run: _Pull) -> str:
+    """The layer with the commit, whose files may not be there yet."""
+    blob, diff_id = run.plan.owned[0]
+    if found := run.first or _resolved(run.repo, names.blob_ref(blob.digest)):
+        return found
+    with _opened(run, blob, diff_id) as tar:
+        return decapsulate.read(tar, run.stage, first=True).commit
+
+
+def _salvage(run: _Pull) -> None:
+    """What has come need not be fetched again."""
+    if run.keep:
+        _publish(run)
 
 
 @contextlib.contextmanager
@@ -228,7 +356,7 @@ def _ordinary(run: _Pull, base: str) -> list[LayerTree]:
     rules = Rules(whole=not base or _takes_all(run, base), factory=_version() < _VAR_SINCE)
     trees = []
     for blob, diff_id in run.plan.ordinary:
-        tree = _stored_layer(run.repo, blob, rules)
+        tree = _stored_layer(run, blob, rules)
         if tree is None:
             with _opened(run, blob, diff_id) as tar:
                 tree = derived.read(tar, run.stage, rules)
@@ -262,12 +390,13 @@ def _layer_commit(tree: LayerTree, rules: Rules) -> bytes:
     return staging.commit(tree.root, tree.meta, metadata={_LAYER_KEY: json.dumps(told)})
 
 
-def _stored_layer(repo: Path, blob: Descriptor, rules: Rules) -> LayerTree | None:
-    """A layer the repo has, read by the same rules."""
-    checksum = _resolved(repo, names.blob_ref(blob.digest))
+def _stored_layer(run: _Pull, blob: Descriptor, rules: Rules) -> LayerTree | None:
+    """A layer that is here already, read by the same rules."""
+    ref = names.blob_ref(blob.digest)
+    checksum = run.made.get(ref) or _resolved(run.repo, ref)
     if not checksum:
         return None
-    loaded = commits.load(repo, checksum)
+    loaded = run.load(checksum)
     try:
         told = json.loads(str(loaded.metadata.get(_LAYER_KEY, "")))
         same = told["rules"] == [rules.whole, rules.factory]
@@ -284,7 +413,9 @@ def _merge(run: _Pull, base: str, trees: list[LayerTree]) -> str:
     if base:
         loaded = run.load(base)
         start = (loaded.root, loaded.root_meta)
-        metadata = {key: one for key, one in loaded.metadata.items() if isinstance(one, str | bool)}
+        # what the commit says of its packages is not true of the layers on top of it
+        told = {key: one for key, one in loaded.metadata.items() if not (trees and key.startswith(commitmeta.PREFIX))}
+        metadata = {key: one for key, one in told.items() if isinstance(one, str | bool)}
     root = start
     for tree in trees:
         root = merge.lay(root, tree)
