@@ -101,3 +101,188 @@ def test_rebase_upgrade_rollback(
     assert changes(before, machine.snapshot()) == []
     config = json.loads((store.folder / "layout/blobs/sha256" / digest[7:]).read_text())["config"]["digest"]
     assert set(store.asked()) <= {config}, "an equal digest is no change: no layer is read"
+    two = store.remote.release("13.2", files=TWO, versions={"hostname": "3.99"}, parent=first)
+    changed = fresh(store, digest, newer := store.push(two))
+    promised = verb(machine, "upgrade", "--check")
+    looked = set(store.asked()) & set(changed)
+    assert looked and looked < set(changed), "the commit and the package database, no more"
+    assert changes(before, machine.snapshot()) == []
+    done = verb(machine, "upgrade", "-y")
+    assert done["packages"] == promised["packages"] and done["packages"]["upgraded"][0]["name"] == "hostname"
+    assert promised["update"]["origin"] == target and promised["update"]["checksum"] == two
+    assert sorted(one for one in store.asked() if one in layers(store, newer)) == sorted(changed), "each of them once"
+    assert done["pulled"]["transferred-bytes"] == sum(changed.values())
+    assert done["deployment"]["base-checksum"] == two and says(machine, "foo") == "1.0"
+    assert done["deployment"]["container-image-reference-digest"] == newer
+    assert (machine.default / "usr/bin/thing").read_text() == "two\n"
+    verb(machine, "rollback", "-y")
+    assert (machine.default / "usr/bin/thing").read_text() == "one\n"
+    status = held_to("status", machine.apt_ostree("status", "--json"))["deployments"]
+    assert [one["container-image-reference-digest"] for one in status] == [digest, newer]
+    assert status[0]["pending-base-checksum"] == two
+    assert "rollback" in machine.apt_ostree("history").stdout
+    store.asked()
+    assert verb(machine, "upgrade", "-y")["deployment"]["base-checksum"] == two
+    assert not set(store.asked()) & set(layers(store, newer)), "it is here"
+    done = verb(machine, "reset", "-y")
+    assert machine.checksum() == two and done["deployment"]["container-image-reference-digest"] == newer
+    told = refused(machine, "deploy", "-y", "12.0", check=1)
+    assert told["code"] == "no-revision" and "@sha256:" in told["hint"]
+    assert verb(machine, "rebase", target, check=1)["error"]["code"] == "same-base"
+    pinned = f"ostree-unverified-registry:{store.name}@{digest}"
+    assert verb(machine, "rebase", "-y", pinned)["deployment"]["checksum"] == first
+    verb(machine, "upgrade", "--check", check=77)
+    back_to_a_branch(machine, store, two)
+
+
+def layers(store: ImageStore, digest: str) -> dict[str, int]:
+    """The layers of an image in the registry, with their sizes."""
+    raw = run(["skopeo", "inspect", "--raw", "--tls-verify=false", f"docker://{store.name}@{digest}"]).stdout
+    return {layer["digest"]: layer["size"] for layer in json.loads(raw)["layers"]}
+
+
+def fresh(store: ImageStore, old: str, new: str) -> dict[str, int]:
+    """The layers that only the newer image has."""
+    known = layers(store, old)
+    return {digest: size for digest, size in layers(store, new).items() if digest not in known}
+
+
+def refs(machine: Sysroot, under: str) -> list[str]:
+    return run(["ostree", "refs", f"--repo={machine.repo}", "--list", under]).stdout.split()
+
+
+def subscribe(machine: Sysroot, store: ImageStore) -> None:
+    """The machine knows the remote of the releases, and its key."""
+    public = store.remote.key.export(store.folder / "remote.gpg")
+    add = ["ostree", "remote", "add", f"--repo={machine.repo}", "--force", f"--gpg-import={public}"]
+    run([*add, "--set=gpg-verify=true", "origin", store.remote.server.uri])
+
+
+def back_to_a_branch(machine: Sysroot, store: ImageStore, commit: str) -> None:
+    subscribe(machine, store)
+    store.remote.point(commit)
+    assert refs(machine, "ostree/container/blob") and refs(machine, "ostree/container/image")
+    done = verb(machine, "rebase", "-y", f"origin:{store.remote.branch}")
+    assert done["deployment"]["origin"] == f"origin:{store.remote.branch}" and machine.checksum() == commit
+    assert "container" not in machine.origin()
+    assert refs(machine, "ostree/container/blob"), "those of the deployment before are kept"
+    verb(machine, "cleanup", "--rollback")
+    assert refs(machine, "ostree/container") == [] and refs(machine, "apt-ostree/image") == []
+    assert verb(machine, "upgrade", "--unchanged-exit-77", check=77)
+
+
+def test_images_that_must_be_signed(
+    machine: Sysroot, store: ImageStore, first: str, signing_key: SigningKey, other_key: SigningKey
+) -> None:
+    target = f"ostree-image-signed:docker://{store.reference('signed')}"
+    source = f"oci:{store.folder}/layout:13.1"
+    digest = store.copy(source, "signed", key=signing_key)
+    told = refused(machine, "rebase", "-y", target, check=7)
+    assert told["code"] == "insecure-policy" and "accepts any image by default" in told["message"]
+    (machine.default / "etc/containers/policy.json").unlink()
+    assert refused(machine, "rebase", "-y", target, check=7)["code"] == "insecure-policy"
+    store.trust(machine, signing_key)
+    done = verb(machine, "rebase", "-y", target)
+    assert machine.checksum() == first and done["deployment"]["container-image-reference-digest"] == digest
+    shutil.rmtree(store.folder / "lookaside")  # whoever has the registry may push what he likes
+    two = store.remote.release("13.3", files=TWO, parent=first)
+    for key in (None, other_key):
+        store.push(two, "signed", key=key)
+        told = refused(machine, "upgrade", "-y", check=7)
+        assert told["code"] == "verification" and "ignature" in " ".join(told["details"])
+    for words in (("upgrade", "--check"), ("upgrade", "--download-only")):
+        refused(machine, *words, check=7)
+    unverified = f"ostree-unverified-registry:{store.reference('signed')}"
+    told = refused(machine, "rebase", "-y", unverified, check=7)  # the policy is for all
+    assert told["code"] == "verification"
+    store.copy(f"oci:{store.folder}/layout:signed", "signed", key=signing_key)
+    verb(machine, "upgrade", "-y")
+    assert machine.checksum() == two
+
+
+def test_commits_signed_for_a_remote(
+    machine: Sysroot, store: ImageStore, first: str, signing_key: SigningKey, other_key: SigningKey
+) -> None:
+    target = f"ostree-remote-registry:origin:{store.reference('remote')}"
+    store.copy(f"oci:{store.folder}/layout:13.1", "remote")
+    assert refused(machine, "rebase", "-y", target, check=1)["code"] == "no-remote"
+    subscribe(machine, store)
+    done = verb(machine, "rebase", "-y", target)
+    assert machine.checksum() == first and done["deployment"]["container-image-reference"] == target
+    status = machine.apt_ostree("status", "--json").json["deployments"][0]
+    assert status["gpg-enabled"] and status["signatures"][0][0] is True
+    assert "valid signature by" in machine.apt_ostree("status").stdout
+    stranger = store.remote.release("13.4", files=TWO, parent=first, signed_by=other_key)
+    store.push(stranger, "remote")
+    told = refused(machine, "upgrade", "-y", check=7)
+    assert "not signed with a key of the remote" in told["message"]
+    store.remote.object(stranger, "commitmeta")
+    (store.remote.bare / "objects" / stranger[:2] / f"{stranger[2:]}.commitmeta").unlink()
+    store.push(stranger, "remote")
+    told = refused(machine, "upgrade", "-y", check=7)
+    assert "there is no signature" in " ".join(told["details"])
+    layout = store.folder / "layout"
+    run(["umoci", "insert", "--image", f"{layout}:13.1", "--tag", "derived", __file__, "/usr/share/on-top"])
+    store.copy(f"oci:{layout}:derived", "remote")
+    assert refused(machine, "upgrade", "-y", check=7)["code"] == "unsigned-layers"
+    run(["ostree", "config", f"--repo={machine.repo}", "set", 'remote "origin".gpg-verify', "false"])
+    store.copy(f"oci:{layout}:13.1", "remote")
+    assert "asks for no signature" in refused(machine, "upgrade", "-y", check=7)["message"]
+    done = verb(machine, "rebase", "-y", f"ostree-unverified-registry:{store.reference('derived')}", check=1)
+    assert done["error"]["code"] == "no-image"
+    store.copy(f"oci:{layout}:derived", "derived")
+    verb(machine, "rebase", "-y", f"ostree-unverified-registry:{store.reference('derived')}")
+    assert (machine.default / "usr/share/on-top").exists() and machine.checksum() != first
+    verb(machine, "upgrade", "--check", check=77)
+
+
+def test_older_images_and_no_network(machine: Sysroot, store: ImageStore, first: str, repo: LocalRepo) -> None:
+    repo.publish(tool("foo"))
+    target = f"ostree-unverified-registry:{store.reference('moving')}"
+    store.copy(f"oci:{store.folder}/layout:13.1", "moving")
+    verb(machine, "rebase", "-y", target, "--install", "foo")
+    old = store.remote.release("12.9", parent=store.remote.base.checksum, timestamp="2020-02-02 00:00:00")
+    store.push(old, "moving")
+    for words in (("upgrade",), ("upgrade", "--check")):
+        assert refused(machine, *words, check=1)["code"] == "downgrade"
+    assert verb(machine, "upgrade", "-y", "--allow-downgrade")["deployment"]["base-checksum"] == old
+    files = {"usr/bin/thing": "three\n", "usr/share/big": "line\n" * 9000, "usr/lib/modules/note": "x\n"}
+    three = store.remote.release("13.6", files=files, parent=first)
+    digest = store.push(three, "moving")
+    deployment, origin = machine.checksum(), machine.origin()
+    done = verb(machine, "upgrade", "-y", "--download-only")
+    assert not done["changed"] and done["would-change"] and done["pulled"]["transferred-bytes"] > 0
+    assert machine.checksum() == deployment and machine.origin() == origin
+    run(["ostree", "prune", f"--repo={machine.repo}", "--refs-only"])
+    machine.write(
+        "etc/containers/registries.conf.d/test.conf", f'[[registry]]\nlocation = "{store.host}"\nblocked = true\n'
+    )
+    assert verb(machine, "upgrade", check=1)["error"]["code"] == "pull-failed"
+    done = verb(machine, "upgrade", "-y", "--cache-only")
+    assert done["deployment"]["base-checksum"] == three and says(machine, "foo") == "1.0"
+    assert done["deployment"]["container-image-reference-digest"] == digest
+    signed = f"ostree-image-signed:docker://{store.reference('moving')}"
+    assert refused(machine, "rebase", "-y", "-C", signed, check=1)["code"] == "no-image", "it was never verified so"
+
+
+def test_a_broken_layer_and_going_on(machine: Sysroot, store: ImageStore, first: str) -> None:
+    target = f"ostree-unverified-registry:{store.reference('broken')}"
+    digest = store.copy(f"oci:{store.folder}/layout:13.1", "broken")
+    verb(machine, "rebase", "-y", target)
+    files = {"usr/bin/thing": "four\n", "usr/lib/os-release.d": "4\n"}
+    four = store.remote.release("13.7", files=files, versions={"hostname": "4.0"}, parent=first)
+    changed = fresh(store, digest, store.push(four, "broken"))
+    (*_, last) = changed
+    place = store.folder / "registry/data/docker/registry/v2/blobs/sha256" / last[7:9] / last[7:] / "data"
+    whole = place.read_bytes()
+    place.write_bytes(whole[:-40] + bytes(40))
+    before = machine.snapshot()
+    told = verb(machine, "upgrade", "-y", check=7)["error"]
+    assert told["code"] == "bad-image"
+    touched = changes(before, machine.snapshot())
+    assert touched and all("refs/heads/ostree/container/blob" in path for path in touched), "what has come is kept"
+    place.write_bytes(whole)
+    store.asked()
+    verb(machine, "upgrade", "-y")
+    assert machine.checksum() == four
+    assert set(store.asked()) & set(changed) == {last, next(iter(changed))}, "the commit's layer and what was broken"

@@ -40,7 +40,16 @@ class ImageStore:
     def export(self, commit: str, tag: str, *words: str | Path) -> Path:
         """Export a commit into the layout; layers it has already are not compressed again."""
         layout = self.folder / "layout"
-        options = ("--repo", self.remote.bare, commit, f"oci:{layout}:{tag}", "--previous", "auto", "--max-layers", "16")
+        options = (
+            "--repo",
+            self.remote.bare,
+            commit,
+            f"oci:{layout}:{tag}",
+            "--previous",
+            "auto",
+            "--max-layers",
+            "16",
+        )
         self.ground.apt_ostree("oci", "export", *options, *words)
         return layout
 
@@ -63,7 +72,9 @@ class ImageStore:
     def _places(self, folder: Path) -> Path:
         folder.mkdir(exist_ok=True)
         look = f"file://{self.folder}/lookaside"
-        (folder / "test.yaml").write_text(f"docker:\n  {self.host}:\n    lookaside: {look}\n    lookaside-staging: {look}\n")
+        (folder / "test.yaml").write_text(
+            f"docker:\n  {self.host}:\n    lookaside: {look}\n    lookaside-staging: {look}\n"
+        )
         return folder
 
     # --- machines
