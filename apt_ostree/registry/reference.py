@@ -103,6 +103,7 @@ def of_ref(ref: str) -> ImageReference | None:
         return None
     escaped = ref.removeprefix(f"{REFS}/")
     try:
-        return parse(_ESCAPED.sub(lambda match: chr(int(match[1], 16)) if match[1] else "_", escaped))
-    except UsageError:
+        text = _ESCAPED.sub(lambda match: chr(int(match[1], 16)) if match[1] else "_", escaped)
+        return parse(text.encode("latin-1").decode())
+    except (UsageError, UnicodeError):
         return None
