@@ -10,11 +10,11 @@ function __apt_ostree_at
             continue
         end
         switch $word
-            case --append --append-if-missing --arg --branch --color --delete --delete-if-present --deploy-index --disable-repo --ed25519-key-file --format --from --gpg-homedir --gpg-sign --install --karg --last --limit --lockfile --match --menu-timeout --mode --os --parent --progress --ref --remove --replace --repo --root-password-file --script-timeout --size --skip-layer --ssh-key-file --stateroot --sysroot --target --timeout --to --track --uninstall --untrack --write-commitid-to -n
+            case --append --append-if-missing --arg --authfile --branch --cmd --color --compression --delete --delete-if-present --deploy-index --disable-repo --ed25519-key-file --format --from --gpg-homedir --gpg-sign --image-config --install --karg --label --last --limit --lockfile --match --max-layers --max-size --menu-timeout --mode --os --parent --previous --progress --ref --remove --replace --repo --root-password-file --rootfs --script-timeout --size --skip-layer --ssh-key-file --stateroot --sysroot --target --timeout --tls-verify --to --track --uninstall --untrack --write-commitid-to --write-ref -n
                 set skip 1
             case '-*'
             case '*'
-                if contains -- (string join ' ' $found $word) 'apply-live' 'boot-check' 'cancel' 'cleanup' 'compose' 'compose image' 'compose install' 'compose tree' 'db' 'db diff' 'db list' 'db version' 'delta' 'delta generate' 'delta show' 'deploy' 'doctor' 'etc-diff' 'finalize-deployment' 'history' 'initramfs' 'initramfs-etc' 'install' 'kargs' 'override' 'override remove' 'override replace' 'override reset' 'pin' 'provides' 'rebase' 'refresh-md' 'repo' 'repo init' 'repo sign' 'repo summary' 'reset' 'restage' 'rollback' 'schema' 'search' 'show' 'status' 'uninstall' 'remove' 'unpin' 'upgrade' 'update' 'usroverlay' 'verify' 'why'
+                if contains -- (string join ' ' $found $word) 'apply-live' 'boot-check' 'cancel' 'cleanup' 'compose' 'compose image' 'compose install' 'compose tree' 'db' 'db diff' 'db list' 'db version' 'delta' 'delta generate' 'delta show' 'deploy' 'doctor' 'etc-diff' 'finalize-deployment' 'history' 'initramfs' 'initramfs-etc' 'install' 'kargs' 'oci' 'oci export' 'oci import' 'oci verify' 'override' 'override remove' 'override replace' 'override reset' 'pin' 'provides' 'rebase' 'refresh-md' 'repo' 'repo init' 'repo sign' 'repo summary' 'reset' 'restage' 'rollback' 'schema' 'search' 'show' 'status' 'uninstall' 'remove' 'unpin' 'upgrade' 'update' 'usroverlay' 'verify' 'why'
                     set -a found $word
                 end
         end
@@ -64,6 +64,7 @@ complete -c apt-ostree -n __apt_ostree_at -a initramfs -d 'Show or change whose 
 complete -c apt-ostree -n __apt_ostree_at -a initramfs-etc -d 'Show or change which files of /etc the initramfs has.'
 complete -c apt-ostree -n __apt_ostree_at -a install -d 'Layer packages on top of the base system.'
 complete -c apt-ostree -n __apt_ostree_at -a kargs -d 'Show or change the kernel arguments.'
+complete -c apt-ostree -n __apt_ostree_at -a oci -d 'Make container images of commits, and commits of container images.'
 complete -c apt-ostree -n __apt_ostree_at -a override -d 'Remove or replace packages of the base.'
 complete -c apt-ostree -n __apt_ostree_at -a pin -d 'Keep deployments for good.'
 complete -c apt-ostree -n __apt_ostree_at -a provides -d 'Find the package that has a file or provides a capability.'
@@ -270,6 +271,34 @@ complete -c apt-ostree -n '__apt_ostree_at kargs' -s r -l reboot -d 'Reboot when
 complete -c apt-ostree -n '__apt_ostree_at kargs' -l replace -x -d 'Change the value of the only KEY; KEY=OLD=NEW changes one of several. May be repeated.'
 complete -c apt-ostree -n '__apt_ostree_at kargs' -l unchanged-exit-77 -d 'Exit with 77 when there is nothing to do.'
 complete -c apt-ostree -n '__apt_ostree_at kargs' -l wait -d 'When another transaction runs, wait until it is done, at most SECONDS.'
+complete -c apt-ostree -n '__apt_ostree_at oci' -a export -d 'Make a container image of a commit or a directory.'
+complete -c apt-ostree -n '__apt_ostree_at oci' -a import -d 'Bring a container image into a repository as a commit.'
+complete -c apt-ostree -n '__apt_ostree_at oci' -a verify -d 'Check a container image.'
+complete -c apt-ostree -n '__apt_ostree_at oci export' -l authfile -r -F -d 'Where the passwords of registries are: containers-auth.json(5), as \'skopeo login\' writes it.'
+complete -c apt-ostree -n '__apt_ostree_at oci export' -l cmd -x -d 'What a container of the image runs, a word at a time; /sbin/init if not given. May be repeated.'
+complete -c apt-ostree -n '__apt_ostree_at oci export' -l compression -x -a 'gzip zstd' -d 'How layers are compressed.'
+complete -c apt-ostree -n '__apt_ostree_at oci export' -l format -x -a 'encapsulated plain' -d 'encapsulated: the commit itself, which comes out again with its checksum. plain: a root file system; a directory is always exported so.'
+complete -c apt-ostree -n '__apt_ostree_at oci export' -l image-config -r -F -d 'Start from this config: JSON with Env, Labels and so on, as \'skopeo inspect --config\' shows it.'
+complete -c apt-ostree -n '__apt_ostree_at oci export' -l json -d 'Answer with one JSON object on standard output.'
+complete -c apt-ostree -n '__apt_ostree_at oci export' -l label -x -d 'Add a label. May be repeated.'
+complete -c apt-ostree -n '__apt_ostree_at oci export' -l max-layers -x -d 'Into how many layers the files go; 64 if not given, 1: one.'
+complete -c apt-ostree -n '__apt_ostree_at oci export' -l previous -x -a 'auto FILE' -d 'Keep packages in the layers they had in an earlier image: auto: the one IMAGE names now; FILE: the one of this manifest.'
+complete -c apt-ostree -n '__apt_ostree_at oci export' -l repo -x -a '(__fish_complete_directories)' -d 'The OSTree repository that has the commit.'
+complete -c apt-ostree -n '__apt_ostree_at oci export' -l rootfs -x -a '(__fish_complete_directories)' -d 'Export this directory, the root of a tree, and no commit.'
+complete -c apt-ostree -n '__apt_ostree_at oci export' -l tls-verify -x -a 'true false' -d 'false: take plain http and certificates that nobody signed. Without it: as registries.conf(5) says.'
+complete -c apt-ostree -n '__apt_ostree_at oci export' -l unchanged-exit-77 -d 'Exit with 77 when there is nothing to do.'
+complete -c apt-ostree -n '__apt_ostree_at oci import' -l authfile -r -F -d 'Where the passwords of registries are: containers-auth.json(5), as \'skopeo login\' writes it.'
+complete -c apt-ostree -n '__apt_ostree_at oci import' -l json -d 'Answer with one JSON object on standard output.'
+complete -c apt-ostree -n '__apt_ostree_at oci import' -l max-size -x -d 'What all layers together may decompress to; 64G if not given.'
+complete -c apt-ostree -n '__apt_ostree_at oci import' -l repo -x -a '(__fish_complete_directories)' -d 'The OSTree repository to work in.'
+complete -c apt-ostree -n '__apt_ostree_at oci import' -l tls-verify -x -a 'true false' -d 'false: take plain http and certificates that nobody signed. Without it: as registries.conf(5) says.'
+complete -c apt-ostree -n '__apt_ostree_at oci import' -l unchanged-exit-77 -d 'Exit with 77 when there is nothing to do.'
+complete -c apt-ostree -n '__apt_ostree_at oci import' -l wait -d 'When another transaction runs, wait until it is done, at most SECONDS.'
+complete -c apt-ostree -n '__apt_ostree_at oci import' -l write-ref -x -d 'Let this branch lead to the commit.'
+complete -c apt-ostree -n '__apt_ostree_at oci verify' -l authfile -r -F -d 'Where the passwords of registries are: containers-auth.json(5), as \'skopeo login\' writes it.'
+complete -c apt-ostree -n '__apt_ostree_at oci verify' -l json -d 'Answer with one JSON object on standard output.'
+complete -c apt-ostree -n '__apt_ostree_at oci verify' -l max-size -x -d 'What all layers together may decompress to; 64G if not given.'
+complete -c apt-ostree -n '__apt_ostree_at oci verify' -l tls-verify -x -a 'true false' -d 'false: take plain http and certificates that nobody signed. Without it: as registries.conf(5) says.'
 complete -c apt-ostree -n '__apt_ostree_at override' -a remove -d 'Remove packages of the base.'
 complete -c apt-ostree -n '__apt_ostree_at override' -a replace -d 'Replace packages of the base by other versions.'
 complete -c apt-ostree -n '__apt_ostree_at override' -a reset -d 'Take overrides back.'

@@ -247,7 +247,9 @@ def import_(settings: Settings, options: ImportOptions) -> int:
 
     What comes of an encapsulated image is the commit that was exported. Layers on top of it, and plain images, become a
     commit whose tree is what a container of the image sees, with /etc in /usr/etc; what is in /dev, /proc, /run, /sys
-    and /tmp is left out.
+    and /tmp is left out. What is in /var goes to /usr/share/factory/var where ostree is older than 2024.3, which brings
+    no /var to a machine. Of layers on top of a commit, only /etc, /usr and /var are taken, unless its
+    prepare-root.conf shows all of the tree (composefs, or a transient root).
 
     Every digest and every checksum is looked at, and nothing of an image that does not fit enters the repository.
     Layers are kept under refs of their own, so that of a newer image only those that changed are fetched. Root is
@@ -315,9 +317,9 @@ def register(app: typer.Typer) -> None:
         "export",
         ExportOptions,
         examples="""
-        apt-ostree oci export --repo /srv/ostree debian/13/x86_64/minimal oci:images:13
+        apt-ostree oci export --repo /srv/ostree debian/13/x86_64/minimal oci:img:13
         apt-ostree oci export --repo /srv/ostree debian/13/x86_64/minimal \\
-            docker://registry.example.org/debian/minimal:13 --previous auto
+            docker://registry.example.org/debian:13 --previous auto
         apt-ostree oci export --rootfs /var/lib/machines/debian oci-archive:debian.tar
         """,
     )(export)
@@ -326,9 +328,9 @@ def register(app: typer.Typer) -> None:
         "import",
         ImportOptions,
         examples="""
-        apt-ostree oci import --repo /srv/ostree docker://registry.example.org/debian/minimal:13 \\
-            --write-ref debian/13/x86_64/minimal
-        apt-ostree oci import --repo /srv/ostree oci:images:13 --json
+        apt-ostree oci import --repo /srv/ostree \\
+            docker://registry.example.org/debian:13 --write-ref debian/13/x86_64/tiny
+        apt-ostree oci import --repo /srv/ostree oci:img:13 --json
         """,
     )(import_)
     verb(
@@ -336,7 +338,7 @@ def register(app: typer.Typer) -> None:
         "verify",
         VerifyOptions,
         examples="""
-        apt-ostree oci verify oci:images:13
+        apt-ostree oci verify oci:img:13
         apt-ostree oci verify docker://127.0.0.1:5000/debian:13 --tls-verify=false
         """,
     )(verify)

@@ -24,6 +24,7 @@ from apt_ostree.oci.decompress import Budget
 from apt_ostree.oci.derived import LayerTree, Merge, Rules
 from apt_ostree.oci.fetch import Image
 from apt_ostree.oci.layout import BadImageError, Descriptor, canonical
+from apt_ostree.oci.names import Reference
 from apt_ostree.oci.objects import Objects, read_whole
 from apt_ostree.oci.staging import Stage
 from apt_ostree.paths import Store
@@ -34,7 +35,8 @@ ENCAPSULATED, DERIVED, PLAIN = "encapsulated", "derived", "plain"
 MAX_SIZE = 64 * 1024**3  # bytes all layers may decompress to
 MANIFEST_KEY, DIGEST_KEY = "ostree.manifest", "ostree.manifest-digest"
 _CONFIG_KEY, _IMPORTER_KEY = "ostree.container.image-config", "ostree.importer.version"
-_LAYER_KEY = "apt-ostree.container-layer"
+_LAYER_KEY = "apt-ostree.container-layer"  # of a layer's commit; what it is in JSON, or that it has only objects
+_OBJECTS = "objects"
 _VAR_SINCE = (2024, 3)  # the libostree that brings a commit's /var to a new machine
 _MODES = ("bare", "bare-user", "archive")
 
@@ -87,8 +89,7 @@ class _Pull:
 
     def has(self, blob: Descriptor) -> bool:
         """True when a layer need not be read."""
-        ref = names.blob_ref(blob.digest)
-        return ref in self.made or bool(_resolved(self.repo, ref))
+        return names.blob_ref(blob.digest) in self.made or bool(_kept(self, blob, _OBJECTS))
 
     def load(self, commit: str) -> commits.Loaded:
         """A commit that has just come, or was there before."""
@@ -299,7 +300,7 @@ def _owned(run: _Pull) -> str:
         _salvage(run)
         raise
     ref = names.blob_ref(first[0].digest)
-    if base := _resolved(run.repo, ref):
+    if base := _kept(run, first[0], ""):
         return base
     base = _first(run)
     if gone := staging.missing(run.stage, base):
@@ -312,7 +313,7 @@ def _owned(run: _Pull) -> str:
 def _first(run: _Pull) -> str:
     """The layer with the commit, whose files may not be there yet."""
     blob, diff_id = run.plan.owned[0]
-    if found := run.first or _resolved(run.repo, names.blob_ref(blob.digest)):
+    if found := run.first or _kept(run, blob, ""):
         return found
     with _opened(run, blob, diff_id) as tar:
         return decapsulate.read(tar, run.stage, first=True).commit
@@ -333,12 +334,26 @@ def _opened(run: _Pull, blob: Descriptor, diff_id: str) -> Iterator[decompress.T
     run.reporter.event(Advanced(done=sum(max(0, layer.size) for layer in run.fetched), total=total, unit="bytes"))
 
 
+def _kept(run: _Pull, blob: Descriptor, kind: str) -> str:
+    """The commit of a layer that the repo has, if it was read as this kind; empty for none.
+
+    The same blob may be an ordinary layer of another image: then the commit of its ref is a tree of what is in it.
+    """
+    checksum = _resolved(run.repo, names.blob_ref(blob.digest))
+    if not checksum or commits.load(run.repo, checksum).metadata.get(_LAYER_KEY, "") != kind:
+        return ""
+    told = run.image.labels().get(names.COMMIT, "")
+    return "" if not kind and told and told != checksum else checksum
+
+
 def _chunk(run: _Pull, blob: Descriptor, diff_id: str) -> None:
     with _opened(run, blob, diff_id) as tar:
         found = decapsulate.read(tar, run.stage, first=False)
     root = run.stage.add("dirtree", staging.dirtree({one: one for one in found.files}, {}))
     meta = run.stage.add("dirmeta", staging.dirmeta(0, 0, 0o755))
-    run.made[names.blob_ref(blob.digest)] = run.stage.add("commit", staging.commit(root, meta, metadata={}))
+    run.made[names.blob_ref(blob.digest)] = run.stage.add(
+        "commit", staging.commit(root, meta, metadata={_LAYER_KEY: _OBJECTS})
+    )
 
 
 def _publish(run: _Pull) -> None:
@@ -413,9 +428,9 @@ def _merge(run: _Pull, base: str, trees: list[LayerTree]) -> str:
     if base:
         loaded = run.load(base)
         start = (loaded.root, loaded.root_meta)
-        # what the commit says of its packages is not true of the layers on top of it
-        told = {key: one for key, one in loaded.metadata.items() if not (trees and key.startswith(commitmeta.PREFIX))}
-        metadata = {key: one for key, one in told.items() if isinstance(one, str | bool)}
+        metadata = {key: one for key, one in loaded.metadata.items() if isinstance(one, str | bool)}
+        if trees:  # which packages there are may have changed: the tree's own database tells
+            metadata = {key: one for key, one in metadata.items() if not key.startswith(commitmeta.PREFIX)}
     root = start
     for tree in trees:
         root = merge.lay(root, tree)
@@ -452,6 +467,12 @@ def created_of(image: Image) -> int:
         with contextlib.suppress(ValueError, TypeError, OverflowError):
             return max(0, int(datetime.fromisoformat(str(text)).timestamp()))
     return 0
+
+
+def imported_digest(repo: Path, reference: Reference) -> str:
+    """The manifest's digest of an image as it was imported last, empty when it was not: is there something newer?"""
+    commit = _resolved(repo, names.image_ref(reference))
+    return str(commits.load(repo, commit).metadata.get(DIGEST_KEY, "")) if commit else ""
 
 
 def images(repo: Path) -> Mapping[str, dict[str, object]]:

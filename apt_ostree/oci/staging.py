@@ -112,7 +112,7 @@ class Checking:
 
 
 def missing(store: Store, commit: str) -> tuple[str, ...]:
-    """Objects of a commit that the store has not, each as `checksum.kind`. Raises BadImageError, TreeError."""
+    """Objects of a commit that the store has not, each as `checksum.kind`. Raises BadImageError."""
     return tuple(f"{checksum}.{kind}" for checksum, kind in _reachable(store, commit) if not store.has(checksum, kind))
 
 
@@ -130,12 +130,21 @@ def _reachable(store: Store, commit: str) -> Iterator[tuple[str, str]]:
             continue
         seen.add(checksum)
         yield checksum, "dirtree"
-        tree = trees.parse(store.load(checksum, "dirtree"), checksum) if store.has(checksum, "dirtree") else None
+        tree = _tree(store, checksum)
         for one in tree.files.values() if tree else ():
             yield one, "file"
         for below, meta in tree.dirs.values() if tree else ():
             yield meta, "dirmeta"
             waiting.append(below)
+
+
+def _tree(store: Store, checksum: str) -> trees.Tree | None:
+    if not store.has(checksum, "dirtree"):
+        return None
+    try:
+        return trees.parse(store.load(checksum, "dirtree"), checksum)
+    except trees.TreeError as error:
+        raise BadImageError(str(error)) from error
 
 
 class _Nowhere:

@@ -147,6 +147,8 @@ def _member(block: bytes, extended: _Extended) -> Member:
         kind = DIRECTORY  # tar(5): before there was a type for it
     if kind not in (FILE, LINK, SYMLINK, DIRECTORY):
         _only_below_dev(path, kind)
+    if kind in (LINK, SYMLINK) and not (extended.link or link):
+        raise BadImageError(f"'{path}' in the layer's tar is a link to nothing")
     numbers = extended.numbers
     size = numbers.get(b"size", _number(block[124:136]))
     if min(size, numbers.get(b"uid", 0), numbers.get(b"gid", 0)) < 0 or (size and kind != FILE):

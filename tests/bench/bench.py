@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.bench import deltas
+from tests.bench import deltas, oci
 from tests.support import basecache, sysroots
 from tests.support.ground import Ground
 from tests.support.plainchroot import PlainChroot
@@ -77,6 +77,7 @@ def main() -> None:
             questions(sysroot)
             layering(sysroot, base, folder)
             deltas.report(base, folder, show)
+            oci.report(base, folder, show, seconds)
         finally:
             sysroot.close()
             shutil.rmtree(folder / "plain", ignore_errors=True)

@@ -12,6 +12,7 @@ import pytest
 from jsonschema import Draft202012Validator, ValidationError
 
 from apt_ostree import commitmeta
+from apt_ostree.containers import Checked, Exported, ExportedLayer, Finding, Imported
 from apt_ostree.errors import AptOstreeError, BusyError
 from apt_ostree.findings import PackageDiff, PackageList
 from apt_ostree.model import KargsChange, LayerMeta, Origin, Package, Result
@@ -20,7 +21,7 @@ from apt_ostree.ops import doctor as doctor_ops
 from apt_ostree.ops import status as status_ops
 from apt_ostree.paths import Paths
 from apt_ostree.states import StatusReport
-from apt_ostree.ui import db, doctor, errors, history, image, initramfs, jsonshape, kargs, result, status
+from apt_ostree.ui import db, doctor, errors, history, image, initramfs, jsonshape, kargs, oci, result, status
 from tests.support import samples, tiny
 from tests.support.tiny import Tiny
 
@@ -146,6 +147,25 @@ def test_doctor(made: Tiny, tmp_path: Path) -> None:
     assert hold("doctor", doctor.as_json(doctor_ops.probes(Paths(tmp_path))))["healthy"] is False
 
 
+DIGEST = f"sha256:{samples.BASE}"
+LAYER = ExportedLayer(digest=DIGEST, size=5, uncompressed=9, components=("glibc",), reused=True)
+EXPORTED = Exported(
+    command="x", image="oci:/i:t", digest=DIGEST, format="encapsulated", architecture="amd64", commit=samples.BASE,
+    layers=(LAYER, LAYER), duration={"layers": 1.5},
+)  # fmt: skip
+IMPORTED = Imported(command="x", image="oci:/i:t", digest=DIGEST, format="plain", commit=samples.BASE, warnings=("w",))
+CHECKED = Checked(command="x", image="oci:/i:t", findings=(Finding(part="config", message="m"),))
+
+
+def test_oci() -> None:
+    read = hold("oci-export", oci.exported_json(EXPORTED))
+    assert (read["bytes"], read["reused-bytes"]) == (10, 10) and "10 B of layers" in oci.exported_text(EXPORTED)
+    assert hold("oci-import", oci.imported_json(IMPORTED))["base-commit"] is None
+    assert "warning: w" in oci.imported_text(IMPORTED)
+    assert hold("oci-verify", oci.checked_json(CHECKED))["sound"] is False
+    assert oci.checked_text(CHECKED) == "config: m\n"
+
+
 # the shortest answers there are
 SAMPLES: dict[str, Any] = {
     "status": status.as_json(StatusReport()),
@@ -158,6 +178,9 @@ SAMPLES: dict[str, Any] = {
     "initramfs": initramfs.as_json(Origin()),
     "initramfs-etc": initramfs.as_json(Origin(initramfs_etc=("/etc/crypttab",))),
     "kargs": kargs.as_json("", ["quiet"]),
+    "oci-export": oci.exported_json(EXPORTED),
+    "oci-import": oci.imported_json(IMPORTED),
+    "oci-verify": oci.checked_json(Checked(command="x", image="oci:/i:t")),
     "compose-image": image.as_json(samples.disk_image()),
 }
 

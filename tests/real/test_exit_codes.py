@@ -13,7 +13,7 @@ from apt_ostree import lock
 from apt_ostree.cli import app
 from apt_ostree.paths import Store
 from tests.real.test_every_verb import has
-from tests.support import batch, sysroots
+from tests.support import batch, ocitrees, sysroots
 from tests.support.archive import HttpServer, LocalRepo, SigningKey
 from tests.support.basecache import TREEFILES
 from tests.support.batch import NOBODY, Line
@@ -163,6 +163,16 @@ ROWS: dict[str, Row] = {
         unchanged=Never("reached in tests/real/test_repo.py: it must be made first"),
     ),
     "delta show": reading("--repo {repo}", system=A_REPO),
+    "oci export": Row(
+        words="--repo {repo} {ref} oci:{fresh}:t", root=ANYBODY, system=A_REPO,
+        busy=Never("it only reads the repository"),
+        unchanged=Never("reached in tests/real/test_oci_toy.py: the image must be there first"),
+    ),
+    "oci import": Row(
+        words="--repo {repo} oci:{image}:t", root=ANYBODY, system=A_REPO, unverified="--repo {repo} oci:{image}:t",
+        unchanged=Never("reached in tests/real/test_oci_toy.py: the image must be imported first"),
+    ),
+    "oci verify": reading("oci:{image}:t", system=A_REPO, unverified="oci:{image}:t"),
 }  # fmt: skip
 
 
@@ -233,6 +243,7 @@ def lab(workspace: Path, ground: Ground, template: Sysroot, base: Base, signing_
         small = folder / "small.toml"  # from our archive, which does not have what every tree needs
         small.write_text(SMALL.format(uri=archive.uri, suite=archive.suite, key=signing_key.export(folder / "key.asc")))
         words = {
+            "image": str(ocitrees.wrong_image(folder / "image")),
             "small": str(small), "base": base.checksum, "other": "ground/other",
             "branch": remote.branch, "bad": "ground/bad",
             "repo": str(repo), "ref": base.ref, "disk": str(folder / "disk.img"), "fresh": str(folder / "fresh"),

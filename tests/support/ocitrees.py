@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
+import random
 from pathlib import Path
 
 from tests.support import tiny
@@ -58,3 +61,48 @@ def repo(path: Path, mode: str = "bare") -> Path:
     """An empty repo."""
     run(["ostree", "init", f"--mode={mode}", f"--repo={path}"])
     return path
+
+
+def wrong_image(path: Path) -> Path:
+    """A layout with an image whose one layer is not what its digest says."""
+    blobs = path / "blobs/sha256"
+    blobs.mkdir(parents=True)
+
+    def add(value: object) -> dict[str, object]:
+        data = json.dumps(value).encode()
+        digest = hashlib.sha256(data).hexdigest()
+        (blobs / digest).write_bytes(data)
+        return {"digest": f"sha256:{digest}", "size": len(data)}
+
+    kind, zero = "application/vnd.oci.image", f"sha256:{'0' * 64}"
+    (blobs / ("0" * 64)).write_bytes(b"nothing")
+    config = add({"architecture": "amd64", "os": "linux", "rootfs": {"type": "layers", "diff_ids": [zero]}})
+    layer = {"mediaType": f"{kind}.layer.v1.tar", "digest": zero, "size": 7}
+    manifest = {"schemaVersion": 2, "config": {"mediaType": f"{kind}.config.v1+json", **config}, "layers": [layer]}
+    tag = {"org.opencontainers.image.ref.name": "t"}
+    entry = {"mediaType": f"{kind}.manifest.v1+json", **add(manifest), "annotations": tag}
+    (path / "index.json").write_text(json.dumps({"schemaVersion": 2, "manifests": [entry]}))
+    (path / "oci-layout").write_text('{"imageLayoutVersion":"1.0.0"}')
+    return path
+
+
+def packages(path: Path, count: int, changed: str = "") -> Path:
+    """A tree of many packages with a dpkg database; the files of one are other than without `changed`."""
+    tree = tiny.tree(path)
+    dice = random.Random(7)  # noqa: S311 (no secret)
+    admin, status = tree / "usr/lib/sysimage/dpkg", []
+    (admin / "info").mkdir()
+    for number in range(count):
+        name, version = f"package{number}", "1"
+        paths = [f"/usr/lib/{name}/file{index}" for index in range(5)]
+        for place in paths:
+            data = dice.randbytes(int(dice.lognormvariate(9, 1.5)) + 1)
+            if name == changed:
+                data, version = data[::-1] + b"changed", "2"
+            (tree / place[1:]).parent.mkdir(parents=True, exist_ok=True)
+            (tree / place[1:]).write_bytes(data)
+        (admin / f"info/{name}.list").write_text("\n".join(["/.", "/usr", *paths, ""]))
+        status.append(f"Package: {name}\nStatus: install ok installed\nArchitecture: amd64\nVersion: {version}\n")
+    (admin / "status").write_text("\n".join(status))
+    tree.chmod(0o755)
+    return tree

@@ -114,6 +114,7 @@ HOSTILE: dict[str, tuple[Callable[[], bytes], str]] = {
     "link with a size": (lambda: one(Entry(name=b"l", kind=LINK, size=512, link=b"a"), b"x" * 512), "cannot be"),
     "negative size": (lambda: numbered(124, b"\xff" * 12), "cannot be"),
     "negative owner": (lambda: numbered(108, b"\xff" * 8), "owner that cannot be"),
+    "link to nothing": (lambda: one(Entry(name=b"l", kind=SYMLINK)), "link to nothing"),
     "cut off": (lambda: one(Entry(name=b"a", size=900), b"x" * 900)[:1000], "ends too early"),
     "no end": (lambda: header(Entry(name=b"a")), "ends too early"),
     "bytes behind": (lambda: one(Entry(name=b"a")) + b"hidden", "behind the end"),
