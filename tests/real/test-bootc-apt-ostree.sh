@@ -154,7 +154,7 @@ expect 7 machine upgrade
 [ "$(first '"container-image-reference-digest"')" = "$two" ] || fail "something was changed"
 
 say "Back to the image before"
-machine rollback -y
+machine rollback
 [ "$("$(tree)/usr/bin/site-agent")" = 1.0 ] || fail "the image before is not deployed"
 [ "$(first '"container-image-reference-digest"')" = "$one" ] || fail "status names another image"
 ostree fsck --quiet --repo="$SYSROOT/ostree/repo"
