@@ -29,7 +29,7 @@ class RebaseOptions(Installing, Uninstalling, Requests, Recommends, LockFinaliza
             metavar="REFSPEC|IMAGE",
             help="REMOTE:BRANCH; BRANCH alone keeps the remote, REMOTE: keeps the branch, :BRANCH is in the system's "
             "own repository. With :CHECKSUM behind it, or alone, the base stays at this commit. Or a container "
-            "image, as below.",
+            "image, as told above.",
         ),
     ]
     revision: Annotated[
