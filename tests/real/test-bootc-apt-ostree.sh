@@ -17,7 +17,8 @@ PORT=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0));
 HOST=127.0.0.1:$PORT
 IMAGE=$HOST/site/os:stable
 SYSROOT=$WORK/sysroot
-export HOME=$WORK/home GNUPGHOME=$WORK/gnupg
+export HOME=$WORK/home GNUPGHOME
+GNUPGHOME=$(mktemp -d)  # a socket is in it, whose path must be short
 registry=
 
 say() { printf '\n== %s (%s s)\n' "$*" "$SECONDS"; }
@@ -35,6 +36,7 @@ layers() { skopeo inspect --tls-verify=false --raw "docker://$1" | jq -r '.layer
 clean() {
   [ -z "$registry" ] || { kill "$registry"; wait "$registry" || :; }
   gpgconf --kill all 2>/dev/null || :
+  rm -rf "$GNUPGHOME"
   if [ -z "$GIVEN" ]; then
     find "$SYSROOT/ostree/deploy" -mindepth 3 -maxdepth 3 -type d -exec chattr -f -i {} + 2>/dev/null || :
     rm -rf --one-file-system "$WORK"
@@ -60,8 +62,7 @@ compose() { # compose VERSION AGENT: the site's tree is the base and two package
 }
 
 say "A registry, a key and a place for the work"
-mkdir -p "$WORK"/{debs,home/.config/containers/registries.d,gnupg,registry,lookaside,trust}
-chmod 0700 "$GNUPGHOME"
+mkdir -p "$WORK"/{debs,home/.config/containers/registries.d,registry,lookaside,trust}
 cat > "$WORK/registry.yml" <<EOF
 version: 0.1
 log: {level: error}

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.support import lean, registry, sysroots
+from tests.support import lean, ocilayout, registry, sysroots
 from tests.support.archive import LocalRepo, SigningKey
 from tests.support.ground import Ground
 from tests.support.imagebase import ImageStore
@@ -201,7 +201,7 @@ def test_images_that_must_be_signed(
 
 
 def test_commits_signed_for_a_remote(
-    machine: Sysroot, store: ImageStore, first: str, signing_key: SigningKey, other_key: SigningKey
+    machine: Sysroot, store: ImageStore, first: str, other_key: SigningKey, work: Path
 ) -> None:
     target = f"ostree-remote-registry:origin:{store.reference('remote')}"
     store.copy(f"oci:{store.folder}/layout:13.1", "remote")
@@ -221,17 +221,17 @@ def test_commits_signed_for_a_remote(
     told = refused(machine, "upgrade", "-y", check=7)
     assert "there is no signature" in " ".join(told["details"])
     layout = store.folder / "layout"
-    top = store.folder / "on-top"
-    top.write_bytes(bytes(1024))  # umoci 0.4.7 writes no padding: other files would make a tar that ends too early
-    run(["umoci", "insert", "--image", f"{layout}:13.1", "--tag", "derived", top, "/usr/share/on-top"])
-    store.copy(f"oci:{layout}:derived", "remote")
+    derived = ocilayout.Layout(work / "derived")
+    run(["skopeo", "copy", "--quiet", f"oci:{layout}:13.1", f"oci:{derived.path}:derived"])
+    derived.append(ocilayout.of({"usr/share/on-top": b"on top"}))
+    store.copy(f"oci:{derived.path}:derived", "remote")
     assert refused(machine, "upgrade", "-y", check=7)["code"] == "unsigned-layers"
     run(["ostree", "config", f"--repo={machine.repo}", "set", 'remote "origin".gpg-verify', "false"])
     store.copy(f"oci:{layout}:13.1", "remote")
     assert "asks for no signature" in refused(machine, "upgrade", "-y", check=7)["message"]
     done = verb(machine, "rebase", "-y", f"ostree-unverified-registry:{store.reference('derived')}", check=1)
     assert done["error"]["code"] == "no-image"
-    store.copy(f"oci:{layout}:derived", "derived")
+    store.copy(f"oci:{derived.path}:derived", "derived")
     verb(machine, "rebase", "-y", f"ostree-unverified-registry:{store.reference('derived')}")
     assert (machine.default / "usr/share/on-top").exists() and machine.checksum() != first
     verb(machine, "upgrade", "--check", check=77)
