@@ -16,10 +16,10 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from apt_ostree import commits, remotes, sysroot
+from apt_ostree import commits, preflight, remotes, sysroot
 from apt_ostree.errors import AptOstreeError, ToolError, VerificationError
 from apt_ostree.model import Commit, Pull
-from apt_ostree.oci import importing
+from apt_ostree.oci import importing, kept
 from apt_ostree.paths import Paths
 from apt_ostree.pull import Source, failed
 from apt_ostree.registry import UNREACHED, machine
@@ -60,7 +60,8 @@ class Finder:
         """The newest commit of a branch. Raises AptOstreeError, VerificationError."""
         repo = self._paths.repo
         if source.image is not None and not self._offline:
-            return self._image(source.image)
+            image = source.image
+            return images.retrying(lambda: self._image(image), self._reporter)
         if source.path and not self._offline:
             return self._at_path(source, source.branch)
         if not source.remote or self._offline:
@@ -101,7 +102,7 @@ class Finder:
         paths, root = self._paths, self._root()
         with machine.opened(wanted, root) as image:
             images.check_form(wanted, image)
-            here = importing.stored(paths.repo, wanted.image)
+            here = kept.stored(paths.repo, wanted.image)
             pull = Pull(checksum="", image=str(wanted), digest=image.digest, root=str(root))
             if here is not None and here.digest == image.digest:
                 images.judge_commit(paths, paths.repo, wanted, here.commit)
@@ -109,6 +110,9 @@ class Finder:
                 known = commits.load(paths.repo, here.commit).commit
                 pull = replace(pull, checksum=here.commit, size=0)
                 return Found(commit=known, repo=paths.repo, pull=pull if moved else None, digest=image.digest)
+            size = kept.missing_bytes(image, paths.repo)
+            if self._inside:
+                preflight.check_pull(paths.repo, images.UNPACKED * size)
             scratch = self._make_scratch("bare" if os.geteuid() == 0 else "archive")
             way = importing.Look(
                 place=scratch,
@@ -117,7 +121,6 @@ class Finder:
                 keep=self._inside,
             )
             checksum = importing.look(image, paths.repo, way, self._reporter)
-            size = importing.missing_bytes(image, paths.repo)
         pull = replace(pull, checksum=checksum, path=str(scratch), size=size)
         return Found(commit=commits.load(scratch, checksum).commit, repo=scratch, pull=pull, digest=image.digest)
 
@@ -151,7 +154,7 @@ class Finder:
         repo = self._paths.repo
         if not checksum or not commits.whole(repo, checksum):
             raise AptOstreeError(f"{wanted} was not downloaded", hint="leave --cache-only out", code="no-image")
-        here = importing.stored(repo, wanted.image)
+        here = kept.stored(repo, wanted.image)
         digest = here.digest if here and here.commit == checksum else ""
         return Found(commit=commits.load(repo, checksum).commit, repo=repo, digest=digest)
 

@@ -27,7 +27,6 @@ _UNVERIFIED = ("signature", "GPG", "Corrupted", "corrupt", "checksum", "Invalid"
 _SIZE = r"([\d.,]+)\s*(bytes|[kKMGT]?i?B)"
 _TRANSFERRED = re.compile(_SIZE + " transferred")
 _DELTA = re.compile(rf"Delta update: .*/\s*{_SIZE}, {_SIZE} total uncompressed")
-_UNPACKED = 3  # times the size of a layer: what gzip makes of a Debian, about
 _UNITS = {"bytes": 1, "B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12,
           "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}  # fmt: skip
 
@@ -111,7 +110,7 @@ def bring(repo: Path, pull: Pull, reporter: Reporter) -> Pulled:
 
 def _image(repo: Path, pull: Pull, reporter: Reporter) -> Pulled:
     point("pull")
-    preflight.check_pull(repo, _UNPACKED * (pull.size or 0))
+    preflight.check_pull(repo, images.UNPACKED * (pull.size or 0))
     wanted = reference.parse(pull.image)
     place = Path(pull.path) if pull.path else None
     size = images.bring(repo, wanted, pull.digest, Path(pull.root), place, reporter)

@@ -10,7 +10,7 @@ import contextlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
@@ -19,7 +19,7 @@ from apt_ostree import __version__, commitmeta, commits, repos
 from apt_ostree.composefs import CONFIG as PREPARE_ROOT
 from apt_ostree.composefs import setting
 from apt_ostree.errors import AptOstreeError, NotRootError
-from apt_ostree.oci import decapsulate, decompress, derived, names, owners, staging
+from apt_ostree.oci import decapsulate, decompress, derived, kept, names, owners, staging
 from apt_ostree.oci.decompress import Budget
 from apt_ostree.oci.derived import LayerTree, Merge, Rules
 from apt_ostree.oci.fetch import Image
@@ -33,8 +33,7 @@ from apt_ostree.tools import ostree
 
 ENCAPSULATED, DERIVED, PLAIN = "encapsulated", "derived", "plain"
 MAX_SIZE = 64 * 1024**3  # bytes all layers may decompress to
-MANIFEST_KEY, DIGEST_KEY = "ostree.manifest", "ostree.manifest-digest"
-_CONFIG_KEY, _IMPORTER_KEY = "ostree.container.image-config", "ostree.importer.version"
+_IMPORTER_KEY = "ostree.importer.version"
 _LAYER_KEY = "apt-ostree.container-layer"  # of a layer's commit; what it is in JSON, or that it has only objects
 _OBJECTS = "objects"
 _VAR_SINCE = (2024, 3)  # the libostree that brings a commit's /var to a new machine
@@ -98,37 +97,6 @@ class _Pull:
     def objects(self, checksum: str) -> Objects:
         """Where a file is."""
         return Objects(self.stage.path if self.stage.holds(checksum, "file") else self.repo)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stored:
-    """An image a repo has: its digest, and the commit to deploy."""
-
-    digest: str
-    commit: str
-
-
-def stored(repo: Path, reference: names.Reference) -> Stored | None:
-    """The image of this name as it was imported last, when all of it is there."""
-    made = _resolved(repo, names.image_ref(reference))
-    if not made:
-        return None
-    loaded = commits.load(repo, made)
-    try:
-        config = json.loads(str(loaded.metadata[_CONFIG_KEY]))
-        diff_ids, labels = config["rootfs"]["diff_ids"], (config.get("config") or {}).get("Labels") or {}
-        whole = labels.get(names.FINAL_DIFFID) == diff_ids[-1]
-    except (KeyError, ValueError, TypeError, IndexError, AttributeError):
-        return None
-    commit = loaded.commit.parent if whole else made
-    return (
-        Stored(digest=str(loaded.metadata.get(DIGEST_KEY, "")), commit=commit) if commits.whole(repo, commit) else None
-    )
-
-
-def missing_bytes(image: Image, repo: Path) -> int:
-    """Bytes of the layers a repo does not have. Raises BadImageError."""
-    return sum(max(0, one.size) for one in image.layers() if not _resolved(repo, names.blob_ref(one.digest)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -213,7 +181,7 @@ def pull(
     with known or _staged(repo) as stage:
         run = _Pull(image, repo, stage, Budget(max_size), reporter, plan)
         _recall(run)
-        former = _resolved(repo, names.image_ref(image.reference))
+        former = kept.resolved(repo, names.image_ref(image.reference))
         with phase(reporter, "layers", "Fetching the layers"):
             base = _owned(run) if plan.owned else ""
             trees = _ordinary(run, base)
@@ -222,7 +190,7 @@ def pull(
             if merged == former:
                 del run.made[names.image_ref(image.reference)]
             _publish(run)
-            prune_layers(repo)
+            kept.prune_layers(repo)
     fetched = sum(max(0, blob.size) for blob in run.fetched)
     return Pulled(
         commit=merged if trees else base,
@@ -280,15 +248,6 @@ def _staged(repo: Path) -> Iterator[Stage]:
         shutil.rmtree(place, ignore_errors=True)
 
 
-def _resolved(repo: Path, ref: str) -> str:
-    """The commit of a branch, empty for none; read from its file, as a status of seventy refs must be fast."""
-    try:
-        checksum = (repo / "refs/heads" / ref).read_text().strip()
-    except OSError:
-        return ""
-    return checksum if commits.CHECKSUM.fullmatch(checksum) and commits.whole(repo, checksum) else ""
-
-
 def _owned(run: _Pull) -> str:
     """The layers of the commit: those with files first, for the commit is whole only with them; returns the commit."""
     first, *others = run.plan.owned
@@ -330,7 +289,8 @@ def _opened(run: _Pull, blob: Descriptor, diff_id: str) -> Iterator[decompress.T
     with run.image.blobs.stream(blob) as stream, decompress.reading(stream, blob, diff_id, run.budget) as tar:
         yield tar
     run.fetched.append(blob)
-    total = sum(max(0, layer.size) for layer, _ in run.plan.every)
+    lacking = (layer for layer, _ in run.plan.every if not kept.resolved(run.repo, names.blob_ref(layer.digest)))
+    total = sum(max(0, layer.size) for layer in lacking)
     run.reporter.event(Advanced(done=sum(max(0, layer.size) for layer in run.fetched), total=total, unit="bytes"))
 
 
@@ -339,7 +299,7 @@ def _kept(run: _Pull, blob: Descriptor, kind: str) -> str:
 
     The same blob may be an ordinary layer of another image: then the commit of its ref is a tree of what is in it.
     """
-    checksum = _resolved(run.repo, names.blob_ref(blob.digest))
+    checksum = kept.resolved(run.repo, names.blob_ref(blob.digest))
     if not checksum or commits.load(run.repo, checksum).metadata.get(_LAYER_KEY, "") != kind:
         return ""
     told = run.image.labels().get(names.COMMIT, "")
@@ -408,7 +368,7 @@ def _layer_commit(tree: LayerTree, rules: Rules) -> bytes:
 def _stored_layer(run: _Pull, blob: Descriptor, rules: Rules) -> LayerTree | None:
     """A layer that is here already, read by the same rules."""
     ref = names.blob_ref(blob.digest)
-    checksum = run.made.get(ref) or _resolved(run.repo, ref)
+    checksum = run.made.get(ref) or kept.resolved(run.repo, ref)
     if not checksum:
         return None
     loaded = run.load(checksum)
@@ -449,10 +409,13 @@ def _merge(run: _Pull, base: str, trees: list[LayerTree]) -> str:
 def _metadata(image: Image, merge: Merge, root: tuple[str, str]) -> dict[str, object]:
     version = image.labels().get(names.VERSION, "")
     kernel = merge.kernel(root)
+    layers = [layer.as_json() for layer in image.layers()]
     return {
-        DIGEST_KEY: image.digest,
-        MANIFEST_KEY: canonical({**image.manifest, "layers": [layer.as_json() for layer in image.layers()]}).decode(),
-        _CONFIG_KEY: canonical(image.config).decode(),
+        kept.DIGEST_KEY: image.digest,
+        kept.MANIFEST_KEY: canonical(
+            {**image.manifest, "layers": [layer.as_json() for layer in image.layers()]}
+        ).decode(),
+        kept.CONFIG_KEY: canonical(image.config).decode(),
         _IMPORTER_KEY: f"apt-ostree {__version__}",
         **({"version": version} if version else {}),
         **({names.BOOTABLE: True, names.LINUX: kernel} if kernel else {}),
@@ -471,33 +434,5 @@ def created_of(image: Image) -> int:
 
 def imported_digest(repo: Path, reference: Reference) -> str:
     """The manifest's digest of an image as it was imported last, empty when it was not: is there something newer?"""
-    commit = _resolved(repo, names.image_ref(reference))
-    return str(commits.load(repo, commit).metadata.get(DIGEST_KEY, "")) if commit else ""
-
-
-def images(repo: Path) -> Mapping[str, dict[str, object]]:
-    """Every image of a repo: its ref -> the manifest it was imported with."""
-    top = repo / "refs/heads" / names.IMAGE_REFS
-    found = {}
-    for path in top.rglob("*") if top.is_dir() else ():
-        ref = f"{names.IMAGE_REFS}/{path.relative_to(top)}"
-        if path.is_file() and (checksum := _resolved(repo, ref)):
-            with contextlib.suppress(AptOstreeError, ValueError):
-                manifest = json.loads(str(commits.load(repo, checksum).metadata.get(MANIFEST_KEY, "")))
-                found[ref] = manifest if isinstance(manifest, dict) else {}
-    return found
-
-
-def prune_layers(repo: Path) -> tuple[str, ...]:
-    """Delete the refs of layers that no image of the repo has any more; `ostree prune` then frees them."""
-    kept = set()
-    for manifest in images(repo).values():
-        layers = manifest.get("layers")
-        for layer in layers if isinstance(layers, list) else ():
-            kept.add(names.blob_ref(str(layer.get("digest"))))
-    top = repo / "refs/heads" / names.BLOB_REFS
-    there = sorted(f"{names.BLOB_REFS}/{path.name}" for path in top.iterdir()) if top.is_dir() else []
-    gone = tuple(ref for ref in there if ref not in kept)
-    if gone:
-        ostree.ref_delete(repo, *gone)
-    return gone
+    commit = kept.resolved(repo, names.image_ref(reference))
+    return str(commits.load(repo, commit).metadata.get(kept.DIGEST_KEY, "")) if commit else ""

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import TypeVar
 
 from apt_ostree import remotes, signatures
 from apt_ostree.errors import AptOstreeError, UsageError, VerificationError
 from apt_ostree.oci import importing, names
+from apt_ostree.oci import kept as stored
 from apt_ostree.oci.fetch import Image
 from apt_ostree.oci.layout import BadImageError
 from apt_ostree.paths import Paths
@@ -19,6 +21,8 @@ from apt_ostree.report import Reporter, Warned
 from apt_ostree.tools import ostree
 
 TRIES = 3
+UNPACKED = 3  # times the size of a layer: what gzip makes of a Debian, about
+Result = TypeVar("Result")
 PAUSE = 1.0  # seconds before the second try; doubled for the next
 
 
@@ -69,13 +73,23 @@ def bring(repo: Path, wanted: ImageReference, digest: str, root: Path, place: Pa
     `digest` is what was looked at, `place` where, `root` the tree whose configuration counts. What fails is tried
     again; layers that have come stay. Raises VerificationError, AptOstreeError.
     """
+    sizes: list[int] = []  # what lacked before each try: the first is all of it
+
+    def action() -> int:
+        with machine.opened(wanted, root, digest=digest) as image:
+            sizes.append(stored.missing_bytes(image, repo))
+            pulled = importing.pull(image, repo, reporter, place=place)
+        ostree.ref_create(repo, wanted.ref, pulled.commit)
+        return sizes[0]
+
+    return retrying(action, reporter)
+
+
+def retrying(action: Callable[[], Result], reporter: Reporter) -> Result:
+    """The result of an action on a registry, which is tried again when the network fails."""
     for number in range(1, TRIES + 1):
         try:
-            with machine.opened(wanted, root, digest=digest) as image:
-                size = importing.missing_bytes(image, repo)
-                pulled = importing.pull(image, repo, reporter, place=place)
-            ostree.ref_create(repo, wanted.ref, pulled.commit)
-            return size
+            return action()
         except AptOstreeError as error:
             # a stream that was cut looks like a layer that is not what its digest says
             again = error.code == UNREACHED or (isinstance(error, BadImageError) and number == 1)
@@ -108,4 +122,4 @@ def release(repo: Path, followed: Iterable[str], held: Iterable[str]) -> None:
     there = [ref for ref in (*gone, *doomed) if remotes.read_ref(repo, ref)]
     if there:
         ostree.ref_delete(repo, *there)
-        importing.prune_layers(repo)
+        stored.prune_layers(repo)

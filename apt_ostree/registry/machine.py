@@ -8,6 +8,8 @@ policy are taken from that tree.
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -34,8 +36,10 @@ _TAG = "judged"
 @contextmanager
 def access(root: Path) -> Iterator[Access]:
     """How skopeo is started for the tree at `root`. Raises VerificationError for a policy that cannot be read."""
+    if shutil.which("skopeo") is None:  # a sandbox would not say so
+        raise run.missing("skopeo")
     places = ("etc", "run", "usr/lib") if root == _RUNNING else ("etc", "usr/lib")
-    authfile = next((root / place / _AUTH for place in places if (root / place / _AUTH).is_file()), None)
+    authfile = next((path for place in places if _is_file(path := root / place / _AUTH, root)), None)
     found = policy.find(root)
     with tempfile.TemporaryDirectory(prefix="apt-ostree-registry-") as folder:
         made = Access(
@@ -52,6 +56,11 @@ def access(root: Path) -> Iterator[Access]:
                 moved.write_text(json.dumps(policy.moved(policy.read(found), root)))
                 made = replace(made, policy=moved)
         yield made
+
+
+def _is_file(path: Path, root: Path) -> bool:
+    """True for a file of the tree: a link that leads out of it would hand over passwords of this machine."""
+    return path.is_file() and Path(os.path.realpath(path)).is_relative_to(os.path.realpath(root))
 
 
 def _view(root: Path, folder: Path) -> tuple[str, ...]:

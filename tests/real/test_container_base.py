@@ -195,6 +195,8 @@ def test_images_that_must_be_signed(
     unverified = f"ostree-unverified-registry:{store.reference('signed')}"
     told = refused(machine, "rebase", "-y", unverified, check=7)  # the policy is for all
     assert told["code"] == "verification"
+    local = f"ostree-unverified-image:oci:{store.folder}/layout:13.1"
+    assert refused(machine, "rebase", "-y", local, check=7)["code"] == "verification"
     store.copy(f"oci:{store.folder}/layout:signed", "signed", key=signing_key)
     verb(machine, "upgrade", "-y")
     assert machine.checksum() == two
@@ -262,6 +264,10 @@ def test_older_images_and_no_network(machine: Sysroot, store: ImageStore, first:
     done = verb(machine, "upgrade", "-y", "--cache-only")
     assert done["deployment"]["base-checksum"] == three and says(machine, "foo") == "1.0"
     assert done["deployment"]["container-image-reference-digest"] == digest
+    archive = store.folder / "13.1.tar"
+    run(["skopeo", "copy", "--quiet", f"oci:{store.folder}/layout:13.1", f"oci-archive:{archive}"])
+    done = verb(machine, "rebase", "-y", f"ostree-unverified-image:oci-archive:{archive}", "--uninstall", "foo")
+    assert machine.checksum() == first and done["deployment"]["container-image-reference"].endswith(str(archive))
     signed = f"ostree-image-signed:docker://{store.reference('moving')}"
     assert refused(machine, "rebase", "-y", "-C", signed, check=1)["code"] == "no-image", "it was never verified so"
 
@@ -287,3 +293,23 @@ def test_a_broken_layer_and_going_on(machine: Sysroot, store: ImageStore, first:
     verb(machine, "upgrade", "-y")
     assert machine.checksum() == four
     assert set(store.asked()) & set(changed) == {last, next(iter(changed))}, "the commit's layer and what was broken"
+
+
+def test_passwords_are_in_the_authfile_of_the_system(
+    machine: Sysroot, store: ImageStore, first: str, work: Path
+) -> None:
+    with registry.serving(work / "private", htpasswd=registry.HTPASSWD) as host:
+        own = registry.auth(work / "own.json", host)
+        words = ["skopeo", "copy", "--quiet", "--dest-tls-verify=false", f"--dest-authfile={own}"]
+        run([*words, f"oci:{store.folder}/layout:13.1", f"docker://{host}/a/b:1"])
+        target = f"ostree-unverified-registry:{host}/a/b:1"
+        insecure = f'[[registry]]\nlocation = "{host}"\ninsecure = true\n'
+        told = refused(machine, "rebase", "-y", target, check=1)
+        assert told["code"] == "pull-failed" and "insecure=true" in told["hint"], "never silently without https"
+        machine.write("etc/containers/registries.conf.d/private.conf", insecure)
+        environ = {"REGISTRY_AUTH_FILE": str(own), "HOME": str(work)}
+        done = machine.apt_ostree("rebase", "-y", target, "--json", env=environ, check=1)
+        assert "skopeo login --authfile /etc/ostree/auth.json" in done.json["error"]["hint"]
+        machine.write("etc/ostree/auth.json", own.read_text(), mode=0o600)
+        verb(machine, "rebase", "-y", target)
+        assert machine.checksum() == first

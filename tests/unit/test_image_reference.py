@@ -11,9 +11,11 @@ import pytest
 
 from apt_ostree import origin
 from apt_ostree.errors import AptOstreeError, ToolError, UsageError, VerificationError
+from apt_ostree.oci.layout import BadImageError
 from apt_ostree.pull import source_of
-from apt_ostree.registry import machine, policy, reference
+from apt_ostree.registry import bring, machine, policy, reference
 from apt_ostree.registry.reference import Trust
+from apt_ostree.report import NullReporter
 
 DIGEST = "sha256:" + "0123456789abcdef" * 4
 REJECT = [{"type": "reject"}]
@@ -186,3 +188,46 @@ def test_what_skopeo_means(line: str, code: str) -> None:
 def test_a_name_without_its_tag() -> None:
     assert machine._untagged("h:5000/a/b:1") == machine._untagged(f"h:5000/a/b@{DIGEST}") == "h:5000/a/b"
     assert machine._untagged("h:5000/a") == "h:5000/a"
+
+
+def test_the_running_system_has_its_own() -> None:
+    with machine.access(Path("/")) as how:
+        assert how.argv("copy")[0] == "skopeo" and how.policy in (None, *(Path("/", place) for place in policy.PLACES))
+
+
+def test_a_link_out_of_the_tree_gives_no_passwords(tmp_path: Path) -> None:
+    root, secret = tmp_path / "root", tmp_path / "secret"
+    written(tmp_path, {}, "secret/auth.json")
+    (root / "etc").mkdir(parents=True)
+    (root / "etc/ostree").symlink_to(secret)
+    with machine.access(root) as how:
+        assert how.authfile is None and how.anonymous
+
+
+@pytest.mark.parametrize(
+    ("errors", "tries"),
+    [
+        ([AptOstreeError("gone", code="pull-failed")], 2),
+        ([AptOstreeError("gone", code="pull-failed")] * 3, 3),
+        ([BadImageError("cut")], 2),
+        ([BadImageError("cut")] * 2, 2),
+        ([VerificationError("not signed")], 1),
+        ([AptOstreeError("no such", code="no-image")], 1),
+    ],
+)
+def test_what_is_tried_again(errors: list[AptOstreeError], tries: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bring, "PAUSE", 0.0)
+    waiting, made = list(errors), list[int]()
+
+    def action() -> str:
+        made.append(1)
+        if waiting:
+            raise waiting.pop(0)
+        return "done"
+
+    if len(errors) < tries:
+        assert bring.retrying(action, NullReporter()) == "done"
+    else:
+        with pytest.raises(AptOstreeError):
+            bring.retrying(action, NullReporter())
+    assert len(made) == tries
