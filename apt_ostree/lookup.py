@@ -26,7 +26,7 @@ from apt_ostree.registry import UNREACHED, machine
 from apt_ostree.registry import bring as images
 from apt_ostree.registry.reference import ImageReference
 from apt_ostree.report import OutputLine, Reporter
-from apt_ostree.tools import ostree
+from apt_ostree.tools import ostree, skopeo
 
 PACKAGE_STATE = "/usr/lib/sysimage"  # all that a plan needs to know of a tree
 STATE_FILES = tuple(f"{PACKAGE_STATE[1:]}/{name}" for name in ("dpkg/status", "dpkg/arch", "apt/extended_states"))
@@ -223,7 +223,7 @@ class Finder:
 
     def _make_scratch(self, mode: str = "archive") -> Path:
         work = self._paths.store.work
-        outside = None if mode == "archive" else "/var/tmp"  # noqa: S108 (mkdtemp makes a directory of 0700 in it)
+        outside = None if mode == "archive" else skopeo.big_files()
         folder = tempfile.TemporaryDirectory(
             prefix="scratch-", dir=work if self._inside and work.is_dir() else outside, ignore_cleanup_errors=True
         )

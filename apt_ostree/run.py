@@ -197,9 +197,10 @@ def writing(argv: Argv, output: IO[bytes], *, env: Mapping[str, str] | None = No
 
 @contextlib.contextmanager
 def serving(argv: Argv, channel: int, *, env: Mapping[str, str] | None = None) -> Iterator[None]:
-    """Run a program that answers on the socket `channel`, which it inherits, while the block runs; then end it.
+    """Run a program that answers on the socket `channel`, which it inherits, while the block runs.
 
-    What it writes to stderr is in the ToolError of a program that ended by itself.
+    The block closes the other end, upon which the program has a short grace to clean up; then it is ended. What it
+    writes is in the ToolError of a program that ended by itself.
     """
     words = _argv(argv)
     with tempfile.TemporaryFile() as errors:
@@ -213,6 +214,8 @@ def serving(argv: Argv, channel: int, *, env: Mapping[str, str] | None = None) -
                 raise
             raise failed(words, process.returncode, _lines(errors)) from error
         finally:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(GRACE_SECONDS)
             process.kill()
             process.wait()
 

@@ -24,7 +24,6 @@ from apt_ostree.oci.decompress import Budget
 from apt_ostree.oci.derived import LayerTree, Merge, Rules
 from apt_ostree.oci.fetch import Image
 from apt_ostree.oci.layout import BadImageError, Descriptor, canonical
-from apt_ostree.oci.names import Reference
 from apt_ostree.oci.objects import Objects, read_whole
 from apt_ostree.oci.staging import Stage
 from apt_ostree.paths import Store
@@ -412,9 +411,7 @@ def _metadata(image: Image, merge: Merge, root: tuple[str, str]) -> dict[str, ob
     layers = [layer.as_json() for layer in image.layers()]
     return {
         kept.DIGEST_KEY: image.digest,
-        kept.MANIFEST_KEY: canonical(
-            {**image.manifest, "layers": [layer.as_json() for layer in image.layers()]}
-        ).decode(),
+        kept.MANIFEST_KEY: canonical({**image.manifest, "layers": layers}).decode(),
         kept.CONFIG_KEY: canonical(image.config).decode(),
         _IMPORTER_KEY: f"apt-ostree {__version__}",
         **({"version": version} if version else {}),
@@ -430,9 +427,3 @@ def created_of(image: Image) -> int:
         with contextlib.suppress(ValueError, TypeError, OverflowError):
             return max(0, int(datetime.fromisoformat(str(text)).timestamp()))
     return 0
-
-
-def imported_digest(repo: Path, reference: Reference) -> str:
-    """The manifest's digest of an image as it was imported last, empty when it was not: is there something newer?"""
-    commit = kept.resolved(repo, names.image_ref(reference))
-    return str(commits.load(repo, commit).metadata.get(kept.DIGEST_KEY, "")) if commit else ""

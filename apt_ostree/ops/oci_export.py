@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import stat
 import tempfile
 from collections.abc import Iterator
@@ -165,9 +164,7 @@ def _layout(destination: Reference) -> Iterator[Layout]:
         return
     if destination.transport == "oci-archive" and not Path(destination.path).parent.is_dir():
         raise AptOstreeError(f"there is no directory '{Path(destination.path).parent}'", code="no-directory")
-    # a layer may be hundreds of MB: not in a /tmp that is in memory (file-hierarchy(7))
-    place = os.environ.get("TMPDIR") or "/var/tmp"  # noqa: S108 (mkdtemp makes a directory of 0700 in it)
-    with tempfile.TemporaryDirectory(dir=place, prefix="apt-ostree-oci-") as folder:
+    with tempfile.TemporaryDirectory(dir=skopeo.big_files(), prefix="apt-ostree-oci-") as folder:
         layout = Layout(Path(folder))
         layout.create()
         yield layout

@@ -10,6 +10,7 @@ import contextlib
 import json
 import os
 import socket
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -146,11 +147,29 @@ class Proxy:
 
 @contextlib.contextmanager
 def proxy(access: Access) -> Iterator[Proxy]:
-    """Run the proxy around a block. Raises ToolError, ToolMissingError."""
+    """Run the proxy around a block. Raises ToolError, ToolMissingError.
+
+    It unpacks archives and layers of storages and forgets to remove them (1.9), so it gets a directory that we remove.
+    """
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    argv = access.argv("experimental-image-proxy", "--sockfd", str(theirs.fileno()), *access.options())
-    with ours, theirs, run.serving(argv, theirs.fileno(), env=access.environment):
-        theirs.close()
-        made = Proxy(ours)
-        made.call("Initialize")
+    with tempfile.TemporaryDirectory(dir=big_files(), prefix="apt-ostree-oci-") as folder, theirs:
+        serving = ["experimental-image-proxy", "--sockfd", str(theirs.fileno()), *access.options()]
+        argv, env = access.argv("--tmpdir", folder, *serving), {**access.environment, "TMPDIR": folder}
+        with run.serving(argv, theirs.fileno(), env=env), ours:
+            theirs.close()
+            yield from _greeted(ours)
+
+
+def big_files() -> str:
+    """Where what is big is put for a while: /tmp may be in memory (file-hierarchy(7))."""
+    return os.environ.get("TMPDIR") or "/var/tmp"  # noqa: S108 (a directory of 0700 is made in it)
+
+
+def _greeted(channel: socket.socket) -> Iterator[Proxy]:
+    made = Proxy(channel)
+    made.call("Initialize")
+    try:
         yield made
+    finally:
+        with contextlib.suppress(ToolError, OSError):
+            made.call("Shutdown")

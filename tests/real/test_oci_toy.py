@@ -207,21 +207,24 @@ def host(work: Path) -> Iterator[str]:
 
 
 def test_through_a_registry(toy: Path, work: Path, ground: Ground, host: str) -> None:
-    image, insecure = f"docker://{host}/toy:1", "--tls-verify=false"
-    told = held_to("oci-export", export(ground, toy, image, insecure, "--json"))
+    image, insecure, spare = f"docker://{host}/toy:1", "--tls-verify=false", work / "spare"
+    spare.mkdir()
+    env = {"TMPDIR": str(spare)}
+    words = ("oci", "export", "--repo", toy, REF, image, insecure, "--json")
+    told = held_to("oci-export", ground.apt_ostree(*words, env=env))
     shown = run(["skopeo", "inspect", "--tls-verify=false", image]).json
     assert shown["Digest"] == told["digest"] and shown["Labels"]["ostree.commit"] == checksum(toy)
     target = ocitrees.repo(work / "target", "archive")
     words = ("oci", "import", "--repo", target, image, insecure, "--json")
-    done = held_to("oci-import", ground.apt_ostree(*words, "--write-ref=r/x"))
+    done = held_to("oci-import", ground.apt_ostree(*words, "--write-ref=r/x", env=env))
     assert done["commit"] == checksum(toy) and done["digest"] == told["digest"]
     fsck(target)
     assert ground.apt_ostree(*words).json["fetched-layers"] == 0
-    held_to("oci-verify", ground.apt_ostree("oci", "verify", image, insecure, "--json"))
+    held_to("oci-verify", ground.apt_ostree("oci", "verify", image, insecure, "--json", env=env))
     refused = held_to("error", ground.apt_ostree(*words[:5], "--json", check=1))["error"]
     assert "--tls-verify=false" in refused["hint"]
     assert "manifest unknown" in ground.apt_ostree(*words[:4], f"docker://{host}/no:1", insecure, check=1).stderr
-    assert not [path for path in Path("/var/tmp").glob("apt-ostree-oci-*")]
+    assert list(spare.iterdir()) == [], "nothing is left of what was on its way"
 
 
 def test_a_registry_with_a_password(toy: Path, work: Path, ground: Ground) -> None:
@@ -242,13 +245,15 @@ def test_a_registry_with_a_password(toy: Path, work: Path, ground: Ground) -> No
 def test_archives_and_storages(toy: Path, work: Path, ground: Ground) -> None:
     run_root = Path(tempfile.mkdtemp(prefix="aot-"))  # its path must be short
     archive, storage = work / "image.tar", f"[vfs@{work}/storage+{run_root}]"
-    target = ocitrees.repo(work / "target", "bare-user")
+    target, spare = ocitrees.repo(work / "target", "bare-user"), work / "spare"
+    spare.mkdir()
     try:
         for image in (f"oci-archive:{archive}", f"containers-storage:{storage}localhost/toy:1"):
             told = export(ground, toy, image, "--json").json
             done = held_to("oci-import", ground.apt_ostree("oci", "import", "--repo", target, image, "--json"))
             assert done["commit"] == checksum(toy)
-            ground.apt_ostree("oci", "verify", image)
+            ground.apt_ostree("oci", "verify", image, env={"TMPDIR": str(spare)})
+        assert list(spare.iterdir()) == [], "what skopeo unpacked is gone"
         podman = ("podman", "--root", work / "storage", "--runroot", run_root, "--storage-driver=vfs")
         shown = run([*podman, "image", "inspect", "localhost/toy:1"]).json
         assert shown[0]["Digest"] == told["digest"] and shown[0]["Labels"]["ostree.commit"] == checksum(toy)
