@@ -98,6 +98,7 @@ def register(app: typer.Typer) -> None:
         apt-ostree rebase mirror:                       # same branch
         apt-ostree rebase debian:debian/13/x86_64/server 13.1
         apt-ostree rebase --repo /media/usb/repo debian/13/x86_64/minimal
-        apt-ostree rebase ostree-image-signed:docker://registry.example.org/debian/minimal:13
+        apt-ostree rebase \\
+            ostree-image-signed:docker://registry.example.org/debian/minimal:13
         """,
     )(rebase)
