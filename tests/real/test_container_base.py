@@ -214,6 +214,11 @@ def test_commits_signed_for_a_remote(
     status = machine.apt_ostree("status", "--json").json["deployments"][0]
     assert status["gpg-enabled"] and status["signatures"][0][0] is True
     assert "valid signature by" in machine.apt_ostree("status").stdout
+    checks = machine.apt_ostree("verify", "--fast", "--json").json["checks"]
+    assert [one["state"] for one in checks if one["name"] == f"signature {first[:12]}"] == ["ok"]
+    store.export(first, "labelled", "--label", "org.example.a=b")
+    assert store.copy(f"oci:{store.folder}/layout:labelled", "remote") != status["container-image-reference-digest"]
+    verb(machine, "upgrade", "--unchanged-exit-77", check=77)  # another image of the same commit, which is here
     stranger = store.remote.release("13.4", files=TWO, parent=first, signed_by=other_key)
     store.push(stranger, "remote")
     told = refused(machine, "upgrade", "-y", check=7)
