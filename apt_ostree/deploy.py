@@ -14,10 +14,8 @@ from apt_ostree import origin as origins
 from apt_ostree.errors import AptOstreeError, ToolError
 from apt_ostree.model import Deployment, Origin
 from apt_ostree.paths import Paths
-from apt_ostree.sysroot import Sysroot, load
+from apt_ostree.sysroot import BASE_REFS, Sysroot, load
 from apt_ostree.tools import coreutils, ostree
-
-BASE_REFS = "apt-ostree/base"
 
 
 def stages(paths: Paths, system: Sysroot) -> bool:

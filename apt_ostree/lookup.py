@@ -8,6 +8,7 @@ leave the repo as it was, and what they looked at is exactly what is brought aft
 from __future__ import annotations
 
 import difflib
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -15,15 +16,20 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from apt_ostree import commits, remotes
+from apt_ostree import commits, preflight, remotes, sysroot
 from apt_ostree.errors import AptOstreeError, ToolError, VerificationError
 from apt_ostree.model import Commit, Pull
+from apt_ostree.oci import importing, kept
 from apt_ostree.paths import Paths
-from apt_ostree.pull import UNREACHED, Source, failed
+from apt_ostree.pull import Source, failed
+from apt_ostree.registry import UNREACHED, machine
+from apt_ostree.registry import bring as images
+from apt_ostree.registry.reference import ImageReference
 from apt_ostree.report import OutputLine, Reporter
-from apt_ostree.tools import ostree
+from apt_ostree.tools import ostree, skopeo
 
 PACKAGE_STATE = "/usr/lib/sysimage"  # all that a plan needs to know of a tree
+STATE_FILES = tuple(f"{PACKAGE_STATE[1:]}/{name}" for name in ("dpkg/status", "dpkg/arch", "apt/extended_states"))
 DEPTHS = (0, 16, 128, -1)  # how far back history is asked for, until what is looked for is found
 OURS = ("ostree/", "apt-ostree/")  # refs that are no branches
 
@@ -35,13 +41,17 @@ class Found:
     commit: Commit
     repo: Path
     pull: Pull | None = None
+    digest: str = ""  # of the image it is in
 
 
 class Finder:
     """Looks at what sources have. Nothing it does is seen in the sysroot's repo."""
 
-    def __init__(self, paths: Paths, reporter: Reporter, stack: ExitStack, *, offline: bool, inside: bool) -> None:
+    def __init__(
+        self, paths: Paths, reporter: Reporter, stack: ExitStack, *, offline: bool, inside: bool, stateroot: str
+    ) -> None:
         """`offline`: only what is here. `inside`: scratch goes into our work directory, which is swept."""
+        self._stateroot = stateroot
         self._paths, self._reporter, self._stack = paths, reporter, stack
         self._offline, self._inside = offline, inside
         self._scratch: Path | None = None
@@ -49,6 +59,9 @@ class Finder:
     def tip(self, source: Source) -> Found:
         """The newest commit of a branch. Raises AptOstreeError, VerificationError."""
         repo = self._paths.repo
+        if source.image is not None and not self._offline:
+            image = source.image
+            return images.retrying(lambda: self._image(image), self._reporter)
         if source.path and not self._offline:
             return self._at_path(source, source.branch)
         if not source.remote or self._offline:
@@ -84,6 +97,43 @@ class Finder:
         pull = Pull(checksum=checksum, remote=source.remote)
         return self._sized(commits.load(scratch, checksum), scratch, pull)
 
+    def _image(self, wanted: ImageReference) -> Found:
+        """The image of a name, verified as the reference asks for. Only an image that is not here is read further."""
+        paths, root = self._paths, self._root()
+        with machine.opened(wanted, root) as image:
+            images.check_form(wanted, image)
+            here = kept.stored(paths.repo, wanted.image)
+            pull = Pull(checksum="", image=str(wanted), digest=image.digest, root=str(root))
+            if here is not None and here.digest == image.digest:
+                images.judge_commit(paths, paths.repo, wanted, here.commit)
+                moved = remotes.read_ref(paths.repo, wanted.ref) != here.commit
+                known = commits.load(paths.repo, here.commit).commit
+                pull = replace(pull, checksum=here.commit, size=0)
+                return Found(commit=known, repo=paths.repo, pull=pull if moved else None, digest=image.digest)
+            size = kept.missing_bytes(image, paths.repo)
+            if self._inside:
+                preflight.check_pull(paths.repo, images.UNPACKED * size)
+            scratch = self._make_scratch("bare" if os.geteuid() == 0 else "archive")
+            way = importing.Look(
+                place=scratch,
+                wanted=STATE_FILES,
+                judge=lambda commit: images.judge_commit(paths, scratch, wanted, commit),
+                keep=self._inside,
+            )
+            checksum = importing.look(image, paths.repo, way, self._reporter)
+        pull = replace(pull, checksum=checksum, path=str(scratch), size=size)
+        return Found(commit=commits.load(scratch, checksum).commit, repo=scratch, pull=pull, digest=image.digest)
+
+    def _root(self) -> Path:
+        """The tree whose policy and registries count: the running one, else the one whose /etc is merged."""
+        if self._paths.is_running_root:
+            return self._paths.sysroot
+        system = sysroot.load(self._paths)
+        first = system.first(self._stateroot or system.default_stateroot)
+        if first is None:
+            raise AptOstreeError("there is no deployment to start from", hint="apt-ostree status")
+        return first.path
+
     def _sized(self, loaded: commits.Loaded, repo: Path, pull: Pull | None) -> Found:
         """Found, with the bytes that a pull will bring where the commit says them."""
         size = commits.missing_bytes(self._paths.repo, loaded.metadata) if pull else None
@@ -92,10 +142,21 @@ class Finder:
     def _here(self, source: Source) -> Found:
         repo = self._paths.repo
         checksum = remotes.read_ref(repo, source.ref)
+        if source.image is not None:
+            return self._image_here(source.image, checksum)
         if not checksum or not commits.whole(repo, checksum):
             known = [ref for ref in ostree.refs(repo) if not ref.startswith(OURS)]
             raise absent(source, known)
         return Found(commit=commits.load(repo, checksum).commit, repo=repo)
+
+    def _image_here(self, wanted: ImageReference, checksum: str) -> Found:
+        """The image that was brought under this very reference, and so verified as it asks for."""
+        repo = self._paths.repo
+        if not checksum or not commits.whole(repo, checksum):
+            raise AptOstreeError(f"{wanted} was not downloaded", hint="leave --cache-only out", code="no-image")
+        here = kept.stored(repo, wanted.image)
+        digest = here.digest if here and here.commit == checksum else ""
+        return Found(commit=commits.load(repo, checksum).commit, repo=repo, digest=digest)
 
     def _at_path(self, source: Source, revision: str) -> Found:
         path = Path(source.path)
@@ -160,24 +221,25 @@ class Finder:
             return AptOstreeError(f"{source.remote} has no commit {what}", code="no-revision")
         return explained
 
-    def _make_scratch(self) -> Path:
+    def _make_scratch(self, mode: str = "archive") -> Path:
         work = self._paths.store.work
+        outside = None if mode == "archive" else skopeo.big_files()
         folder = tempfile.TemporaryDirectory(
-            prefix="scratch-", dir=work if self._inside and work.is_dir() else None, ignore_cleanup_errors=True
+            prefix="scratch-", dir=work if self._inside and work.is_dir() else outside, ignore_cleanup_errors=True
         )
         scratch = Path(self._stack.enter_context(folder)) / "repo"
         parent = self._paths.repo.resolve()
-        ostree.init(scratch, mode="archive", settings={"core.parent": str(parent), "core.fsync": "false"})
+        ostree.init(scratch, mode=mode, settings={"core.parent": str(parent), "core.fsync": "false"})
         for partial in (parent / "state").glob("*.commitpartial"):
             shutil.copyfile(partial, scratch / "state" / partial.name)  # a commit we have half of is to be asked for
         return scratch
 
 
 @contextmanager
-def finder(paths: Paths, reporter: Reporter, *, offline: bool, dry_run: bool) -> Iterator[Finder]:
+def finder(paths: Paths, reporter: Reporter, *, offline: bool, dry_run: bool, stateroot: str = "") -> Iterator[Finder]:
     """A Finder; what it fetched is gone when the block ends."""
     with ExitStack() as stack:
-        yield Finder(paths, reporter, stack, offline=offline, inside=not dry_run)
+        yield Finder(paths, reporter, stack, offline=offline, inside=not dry_run, stateroot=stateroot)
 
 
 def absent(source: Source, known: Sequence[str], details: Sequence[str] = ()) -> AptOstreeError:

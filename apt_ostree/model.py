@@ -90,6 +90,7 @@ class Origin:
     requested_local: tuple[LocalPackage, ...] = ()
     override_commit: str = ""
     container_image_reference: str = ""
+    image_digest: str = ""  # of the manifest the base was made from
     overrides_remove: tuple[str, ...] = ()
     overrides_replace: tuple[PackageRequest, ...] = ()  # name=version; name/suite only until it is resolved
     overrides_replace_local: tuple[LocalPackage, ...] = ()
@@ -279,6 +280,9 @@ class Pull:
     branch: str = ""  # the ref that moves to it; empty: none
     remote: str = ""  # of the repo's remotes
     path: str = ""  # or a repo on this machine
+    image: str = ""  # or a container image: its reference; `path` is then where it was looked at
+    digest: str = ""  # of that image's manifest
+    root: str = ""  # the tree whose policy and registries count for it
     size: int | None = None  # bytes the repo lacks of it, where the commit says
 
 
@@ -289,6 +293,7 @@ class Pulled:
     transferred: int = 0
     static_delta: bool = False
     saved: int = 0
+    image: str = ""  # the image it was, by its digest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

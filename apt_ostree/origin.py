@@ -112,6 +112,7 @@ def parse(text: str) -> Origin:
     return Origin(
         refspec=file.get("origin", "refspec") or file.get("origin", "baserefspec"),
         container_image_reference=file.get("origin", "container-image-reference"),
+        image_digest=file.get("apt-ostree", "container-image-digest"),
         override_commit=file.get("origin", "override-commit"),
         requested=_requests(file, "packages", "requested"),
         requested_local=_locals(file, "packages", "requested-local"),
@@ -149,6 +150,7 @@ def render(origin: Origin) -> str:
     file.set("origin", "refspec", "" if layered else origin.refspec)
     file.set("origin", "baserefspec", origin.refspec if layered else "")
     file.set("origin", "container-image-reference", origin.container_image_reference)
+    file.set("apt-ostree", "container-image-digest", origin.image_digest)
     file.set("origin", "override-commit", origin.override_commit)
     file.set("packages", "requested", _join(sorted(str(item) for item in origin.requested)))
     file.set("packages", "requested-local", _join(sorted(str(item) for item in origin.requested_local)))

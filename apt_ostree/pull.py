@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from apt_ostree import preflight
-from apt_ostree.errors import AptOstreeError, ToolError, VerificationError
+from apt_ostree import preflight, remotes
+from apt_ostree.errors import AptOstreeError, ToolError, UsageError, VerificationError
 from apt_ostree.faults import point
 from apt_ostree.model import Deployment, Origin, Pull, Pulled
+from apt_ostree.registry import UNREACHED, reference
+from apt_ostree.registry import bring as images
+from apt_ostree.registry.reference import ImageReference
 from apt_ostree.report import OutputLine, Reporter, Warned
 from apt_ostree.tools import ostree
 
 FROM = "apt-ostree/from"  # refs that follow branches of repos on this machine
 DOWNLOADED = "apt-ostree/downloaded"  # refs that hold what was pulled and not deployed yet
-UNREACHED = "pull-failed"  # code of errors that another network may mend
 
 # what libostree says when a signature or a checksum does not fit
 _UNVERIFIED = ("signature", "GPG", "Corrupted", "corrupt", "checksum", "Invalid", "invalid", "not in normal form",
@@ -30,11 +33,15 @@ _UNITS = {"bytes": 1, "B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
-    """Where a base's branch lives: at a remote, in a repo at `path`, or (neither) in the sysroot's repo alone."""
+    """Where a base's branch lives: at a remote, in a repo at `path`, or (neither) in the sysroot's repo alone.
 
-    branch: str
+    Or it is an image, which has no branch.
+    """
+
+    branch: str = ""
     remote: str = ""
     path: str = ""
+    image: ImageReference | None = None
 
     @property
     def refspec(self) -> str:
@@ -43,15 +50,23 @@ class Source:
     @property
     def ref(self) -> str:
         """The ref of our repo that follows it. A repo on this machine has one of ours: a branch of that name in the
-        sysroot's own repo is somebody else's."""
+        sysroot's own repo is somebody else's. An image's leads to the commit that is deployed for it."""
+        if self.image is not None:
+            return self.image.ref
         return f"{FROM}/{self.branch}" if self.path else self.refspec
 
     def __str__(self) -> str:
+        if self.image is not None:
+            return str(self.image)
         return f"{self.branch} of {self.path}" if self.path else self.refspec
 
 
 def source_of(origin: Origin) -> Source:
-    """The source an origin names."""
+    """The source an origin names; an empty one for a reference to an image that is none."""
+    if origin.container_image_reference:
+        with contextlib.suppress(UsageError):
+            return Source(image=reference.parse(origin.container_image_reference))
+        return Source()
     remote, colon, branch = origin.refspec.partition(":")
     if not colon:
         remote, branch = "", remote
@@ -66,10 +81,10 @@ def bring(repo: Path, pull: Pull, reporter: Reporter) -> Pulled:
 
     Raises VerificationError, AptOstreeError.
     """
-    lines: list[str] = []
+    if pull.image:
+        return _image(repo, pull, reporter)
 
     def line(text: str) -> None:
-        lines.append(text)
         reporter.event(OutputLine(line=text))
 
     source = Source(branch=pull.branch or pull.checksum, remote=pull.remote, path=pull.path)
@@ -87,10 +102,26 @@ def bring(repo: Path, pull: Pull, reporter: Reporter) -> Pulled:
         else:
             pulled = _from_remote(repo, pull, line, reporter)
         if pull.path or not pull.branch:  # no branch holds it: what is only downloaded must not be pruned
-            ostree.ref_create(repo, f"{DOWNLOADED}/{pull.checksum[:16]}", pull.checksum)
+            _hold(repo, pull)
         return pulled
     except ToolError as error:
         raise failed(source, error) from error
+
+
+def _image(repo: Path, pull: Pull, reporter: Reporter) -> Pulled:
+    point("pull")
+    preflight.check_pull(repo, images.UNPACKED * (pull.size or 0))
+    wanted = reference.parse(pull.image)
+    place = Path(pull.path) if pull.path else None
+    size = images.bring(repo, wanted, pull.digest, Path(pull.root), place, reporter)
+    if (there := remotes.read_ref(repo, wanted.ref)) != pull.checksum:
+        raise VerificationError(f"{wanted} has the commit {there[:12]}, it had {pull.checksum[:12]} before")
+    _hold(repo, pull)
+    return Pulled(transferred=size, image=pull.digest)
+
+
+def _hold(repo: Path, pull: Pull) -> None:
+    ostree.ref_create(repo, f"{DOWNLOADED}/{pull.checksum[:16]}", pull.checksum)
 
 
 def release(repo: Path, deployments: Iterable[Deployment], *, unused: bool = False) -> None:
@@ -99,7 +130,11 @@ def release(repo: Path, deployments: Iterable[Deployment], *, unused: bool = Fal
     present = tuple(deployments)
     deployed = {f"{DOWNLOADED}/{deployment.base_checksum[:16]}" for deployment in present}
     followed = {source_of(deployment.origin).ref for deployment in present}
-    for ref in ostree.refs(repo):
+    there = ostree.refs(repo)
+    waiting = [ref for ref in there if ref.startswith(f"{DOWNLOADED}/") and not unused and ref not in deployed]
+    references = (deployment.origin.container_image_reference for deployment in present)
+    images.release(repo, references, (remotes.read_ref(repo, ref) for ref in waiting))
+    for ref in there:
         done = ref.startswith(f"{DOWNLOADED}/") and (unused or ref in deployed)
         if done or (ref.startswith(f"{FROM}/") and ref not in followed):
             ostree.ref_delete(repo, ref)

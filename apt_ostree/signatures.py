@@ -1,4 +1,4 @@
-"""Who signed a commit or a summary: the issuers that stand in its signatures. Nothing is verified here.
+"""Who signed a commit or a summary: the issuers that stand in its signatures; and what ostree has to say of them.
 
 libostree keeps signatures in a file of type `a{sv}` (OSTREE_DETACHED_METADATA, `.commitmeta` and `summary.sig`): binary
 OpenPGP signatures under `ostree.gpgsigs`, raw ones under `ostree.sign.ed25519`.
@@ -6,6 +6,7 @@ OpenPGP signatures under `ostree.gpgsigs`, raw ones under `ostree.sign.ed25519`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -34,6 +35,17 @@ def of_file(path: Path) -> tuple[str, ...]:
         return ()
     ids = (issuer(data) for data in found if isinstance(data, bytes))
     return tuple(dict.fromkeys(filter(None, ids)))
+
+
+def unverified(text: str) -> Iterator[str]:
+    """Why no signature in the words of `ostree show` will do; nothing when one does, as libostree has it."""
+    signatures = text.split("\n  Signature made ")[1:]
+    if any("Good signature" in each and not re.search(r"\b(expired|revoked)\b", each) for each in signatures):
+        return
+    for each in signatures:
+        yield " ".join(f"made {each}".split())
+    if not signatures:
+        yield "there is no signature"
 
 
 def issuer(data: bytes) -> str:

@@ -15,12 +15,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from apt_ostree import bls, commits, gvariant, origin, records
+from apt_ostree import bls, commits, gvariant, origin, records, remotes
 from apt_ostree.errors import AptOstreeError, NotOstreeError, NotRootError, ToolError
 from apt_ostree.model import Commit, Deployment, Origin, Unlocked
 from apt_ostree.paths import Paths
 from apt_ostree.tools import ostree
 
+BASE_REFS = "apt-ostree/base"  # refs that hold the commits deployments are made from
 MAX_ORIGIN = 1 << 20  # bytes; anything longer is no origin file
 _NAME = re.compile(r"(?P<checksum>[0-9a-f]{64})\.(?P<serial>[0-9]+)")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
@@ -230,6 +231,8 @@ def _deployment(reading: _Reading, index: int, address: _Address) -> Deployment:
     if f"{address.osname}-{address.name}" in reading.retained:
         parsed = replace(parsed, pinned=False)
     commit = _commit(reading, address.checksum)
+    if not error and commit.layer is not None and _is_base(reading.paths, commit, parsed):
+        commit = replace(commit, layer=None)
     return Deployment(
         index=index,
         osname=address.osname,
@@ -246,6 +249,15 @@ def _deployment(reading: _Reading, index: int, address: _Address) -> Deployment:
         kargs=address.kargs,
         overlays=address.overlays,
     )
+
+
+def _is_base(paths: Paths, commit: Commit, parsed: Origin) -> bool:
+    """True for a commit that `compose install` has made and that is deployed as it is.
+
+    It says what it was layered on, as ours do; but nothing is layered here, or nothing more than it has already.
+    """
+    held = f"{BASE_REFS}/{commit.checksum[:16]}"
+    return not parsed.layered or remotes.read_ref(paths.repo, held) == commit.checksum
 
 
 def _origin_text(paths: Paths, address: _Address) -> tuple[str, str]:

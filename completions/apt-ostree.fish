@@ -10,7 +10,7 @@ function __apt_ostree_at
             continue
         end
         switch $word
-            case --append --append-if-missing --arg --authfile --branch --cmd --color --compression --delete --delete-if-present --deploy-index --disable-repo --ed25519-key-file --format --from --gpg-homedir --gpg-sign --image-config --install --karg --label --last --limit --lockfile --match --max-layers --max-size --menu-timeout --metadata --mode --os --parent --previous --progress --ref --remove --replace --repo --root-password-file --rootfs --script-timeout --set-version --size --skip --skip-layer --ssh-key-file --stateroot --sysroot --target --timeout --tls-verify --to --track --treefile --uninstall --untrack --write-commitid-to --write-ref -n
+            case --append --append-if-missing --arg --authfile --branch --cmd --color --compression --delete --delete-if-present --deploy-index --disable-repo --ed25519-key-file --format --from --gpg-homedir --gpg-sign --image-config --install --karg --label --last --limit --lockfile --match --max-layers --max-size --menu-timeout --metadata --mode --os --parent --previous --progress --ref --remove --replace --repo --root-password-file --rootfs --script-timeout --set-version --sign-by --sign-by-sigstore-private-key --sign-passphrase-file --size --skip --skip-layer --ssh-key-file --stateroot --sysroot --target --timeout --tls-verify --to --track --treefile --uninstall --untrack --write-commitid-to --write-ref -n
                 set skip 1
             case '-*'
             case '*'
@@ -68,7 +68,7 @@ complete -c apt-ostree -n __apt_ostree_at -a oci -d 'Make container images of co
 complete -c apt-ostree -n __apt_ostree_at -a override -d 'Remove or replace packages of the base.'
 complete -c apt-ostree -n __apt_ostree_at -a pin -d 'Keep deployments for good.'
 complete -c apt-ostree -n __apt_ostree_at -a provides -d 'Find the package that has a file or provides a capability.'
-complete -c apt-ostree -n __apt_ostree_at -a rebase -d 'Switch to another base: a branch, a remote, a repository on a disk.'
+complete -c apt-ostree -n __apt_ostree_at -a rebase -d 'Switch to another base: a branch, a remote, a repository on a disk, a container image.'
 complete -c apt-ostree -n __apt_ostree_at -a refresh-md -d 'Download the lists of available packages.'
 complete -c apt-ostree -n __apt_ostree_at -a repo -d 'Make repositories that others pull from.'
 complete -c apt-ostree -n __apt_ostree_at -a reset -d 'Go back to the base as it is.'
@@ -320,6 +320,9 @@ complete -c apt-ostree -n '__apt_ostree_at oci export' -l max-layers -x -d 'Into
 complete -c apt-ostree -n '__apt_ostree_at oci export' -l previous -x -a 'auto FILE' -d 'Keep packages in the layers they had in an earlier image: auto: the one IMAGE names now; FILE: the one of this manifest.'
 complete -c apt-ostree -n '__apt_ostree_at oci export' -l repo -x -a '(__fish_complete_directories)' -d 'The OSTree repository that has the commit.'
 complete -c apt-ostree -n '__apt_ostree_at oci export' -l rootfs -x -a '(__fish_complete_directories)' -d 'Export this directory, the root of a tree, and no commit.'
+complete -c apt-ostree -n '__apt_ostree_at oci export' -l sign-by -x -d 'Sign the image with this key of your GPG keyring.'
+complete -c apt-ostree -n '__apt_ostree_at oci export' -l sign-by-sigstore-private-key -r -F -d 'Sign the image in the registry with this key, as \'skopeo generate-sigstore-key\' makes it; only its owner may be able to read FILE.'
+complete -c apt-ostree -n '__apt_ostree_at oci export' -l sign-passphrase-file -r -F -d 'The passphrase of the key; of mode 0600 as well.'
 complete -c apt-ostree -n '__apt_ostree_at oci export' -l tls-verify -x -a 'true false' -d 'false: take plain http and certificates that nobody signed. Without it: as registries.conf(5) says.'
 complete -c apt-ostree -n '__apt_ostree_at oci export' -l unchanged-exit-77 -d 'Exit with 77 when there is nothing to do.'
 complete -c apt-ostree -n '__apt_ostree_at oci import' -l authfile -r -F -d 'Where the passwords of registries are: containers-auth.json(5), as \'skopeo login\' writes it.'

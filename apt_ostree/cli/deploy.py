@@ -46,6 +46,8 @@ def deploy(settings: Settings, options: DeployOptions) -> int:
 
     Makes a deployment of exactly this commit; the packages that are requested are layered on top of it. A commit
     that is not in the repository is pulled from the remote. The next upgrade goes on with the branch.
+
+    A container image has no history: an earlier one is named by its digest, with apt-ostree-rebase(1).
     """
     from apt_ostree.ops import deploy as op
 

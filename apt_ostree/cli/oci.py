@@ -16,7 +16,7 @@ from apt_ostree.errors import AptOstreeError, UsageError, VerificationError
 if TYPE_CHECKING:
     from apt_ostree.oci.exporting import Recipe
     from apt_ostree.ops import oci_export
-    from apt_ostree.tools.skopeo import Access
+    from apt_ostree.tools.skopeo import Access, Signer
 
 FORMATS = "encapsulated|plain"
 COMPRESSIONS = "gzip|zstd"
@@ -107,6 +107,22 @@ class ExportOptions(Registry, Json, Unchanged):
             help="Start from this config: JSON with Env, Labels and so on, as 'skopeo inspect --config' shows it.",
         ),
     ] = ""
+    sigstore_key: Annotated[
+        str,
+        typer.Option(
+            "--sign-by-sigstore-private-key",
+            metavar="FILE",
+            help="Sign the image in the registry with this key, as 'skopeo generate-sigstore-key' makes it; only its "
+            "owner may be able to read FILE.",
+        ),
+    ] = ""
+    sign_by: Annotated[
+        str, typer.Option("--sign-by", metavar="FINGERPRINT", help="Sign the image with this key of your GPG keyring.")
+    ] = ""
+    passphrase_file: Annotated[
+        str,
+        typer.Option("--sign-passphrase-file", metavar="FILE", help="The passphrase of the key; of mode 0600 as well."),
+    ] = ""
 
 
 def export(settings: Settings, options: ExportOptions) -> int:
@@ -115,6 +131,10 @@ def export(settings: Settings, options: ExportOptions) -> int:
     An encapsulated image has the commit inside: bootc, rpm-ostree and 'apt-ostree oci import' get it back with its
     checksum and its signatures, and podman can run it. A plain image is a root file system. Files are put into layers
     by source package, so that an update sends only the layers of what changed.
+
+    Signatures of images are made when the image is pushed to a registry. Those of sigstore are kept there, where
+    containers-registries.d(5) has use-sigstore-attachments; those of GPG where it has lookaside-staging. They are of
+    the image. A signature of the commit, made with 'apt-ostree repo sign' before, is in an encapsulated image as well.
 
     The same commit gives the same image, byte by byte, wherever the same zlib or zstd makes it. Layers that the
     directory of an oci: image has already are not compressed again.
@@ -153,6 +173,18 @@ def _export_request(options: ExportOptions) -> oci_export.Request:
         previous=options.previous if options.previous in ("", op.AUTO) else str(absolute(options.previous)),
         image_config=absolute(options.image_config) if options.image_config else None,
         access=access(options),
+        signer=_signer(options),
+    )
+
+
+def _signer(options: ExportOptions) -> Signer:
+    from apt_ostree.tools.skopeo import Signer
+
+    passphrase = options.passphrase_file or ("/dev/null" if options.sigstore_key else "")  # else skopeo would ask
+    return Signer(
+        sigstore_key=absolute(options.sigstore_key) if options.sigstore_key else None,
+        gpg_key=options.sign_by,
+        passphrase_file=absolute(passphrase) if passphrase else None,
     )
 
 

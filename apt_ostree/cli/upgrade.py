@@ -57,6 +57,9 @@ def upgrade(settings: Settings, options: UpgradeOptions) -> int:
 
     A commit older than the present base is refused: somebody may be replaying it.
 
+    A base that is a container image is compared by its digest first; of another one, only layers that the system does
+    not have are read. It is verified as its reference asks for: apt-ostree-rebase(1).
+
     With --check or --preview the same is worked out and nothing is changed, downloaded base or built; with
     --download-only all that is needed is fetched, and upgrade --cache-only goes on from there without a network.
     """

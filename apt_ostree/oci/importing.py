@@ -10,7 +10,7 @@ import contextlib
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
@@ -19,12 +19,11 @@ from apt_ostree import __version__, commitmeta, commits, repos
 from apt_ostree.composefs import CONFIG as PREPARE_ROOT
 from apt_ostree.composefs import setting
 from apt_ostree.errors import AptOstreeError, NotRootError
-from apt_ostree.oci import decapsulate, decompress, derived, names, staging
+from apt_ostree.oci import decapsulate, decompress, derived, kept, names, owners, staging
 from apt_ostree.oci.decompress import Budget
 from apt_ostree.oci.derived import LayerTree, Merge, Rules
 from apt_ostree.oci.fetch import Image
 from apt_ostree.oci.layout import BadImageError, Descriptor, canonical
-from apt_ostree.oci.names import Reference
 from apt_ostree.oci.objects import Objects, read_whole
 from apt_ostree.oci.staging import Stage
 from apt_ostree.paths import Store
@@ -33,8 +32,7 @@ from apt_ostree.tools import ostree
 
 ENCAPSULATED, DERIVED, PLAIN = "encapsulated", "derived", "plain"
 MAX_SIZE = 64 * 1024**3  # bytes all layers may decompress to
-MANIFEST_KEY, DIGEST_KEY = "ostree.manifest", "ostree.manifest-digest"
-_CONFIG_KEY, _IMPORTER_KEY = "ostree.container.image-config", "ostree.importer.version"
+_IMPORTER_KEY = "ostree.importer.version"
 _LAYER_KEY = "apt-ostree.container-layer"  # of a layer's commit; what it is in JSON, or that it has only objects
 _OBJECTS = "objects"
 _VAR_SINCE = (2024, 3)  # the libostree that brings a commit's /var to a new machine
@@ -84,6 +82,12 @@ class _Pull:
     made: dict[str, str] = field(default_factory=dict)  # ref -> commit, in the stage
     fetched: list[Descriptor] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+    first: str = ""  # the commit, when its layer was read already
+    keep: bool = True  # when the rest does not come, what has come is kept in the repo
+
+    def has(self, blob: Descriptor) -> bool:
+        """True when a layer need not be read."""
+        return names.blob_ref(blob.digest) in self.made or bool(_kept(self, blob, _OBJECTS))
 
     def load(self, commit: str) -> commits.Loaded:
         """A commit that has just come, or was there before."""
@@ -94,13 +98,89 @@ class _Pull:
         return Objects(self.stage.path if self.stage.holds(checksum, "file") else self.repo)
 
 
-def pull(image: Image, repo: Path, reporter: Reporter, *, max_size: int = MAX_SIZE) -> Pulled:
-    """Bring an image into a repo. Raises BadImageError for what does not verify, AptOstreeError."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Look:
+    """How to look at an image: into a repo at `place`, until the files `wanted` are there.
+
+    `judge` gets the commit as soon as it has come, and raises when it is not to be taken. With `keep`, layers that
+    have come when the next does not are kept in the repo.
+    """
+
+    place: Path
+    wanted: tuple[str, ...]
+    judge: Callable[[str], None]
+    keep: bool
+
+
+def look(image: Image, repo: Path, way: Look, reporter: Reporter) -> str:
+    """Read of an image what tells its commit, and return the commit that will be deployed. The repo is not changed.
+
+    Of an encapsulated image that is the commit's own layer and those with the wanted files; of others it is all.
+    `pull` goes on from there. Raises BadImageError for what does not verify, AptOstreeError.
+    """
+    stage = Stage(way.place, repos.mode(way.place), Objects(repo))
+    run = _Pull(image, repo, stage, Budget(MAX_SIZE), reporter, plan_of(image), keep=way.keep)
+    with phase(reporter, "look", "Looking at the image"):
+        try:
+            if run.plan.owned:
+                run.first = _first(run)
+                way.judge(run.first)
+            commit = _all(run) if run.plan.ordinary else _until(run, way.wanted)
+        except AptOstreeError:
+            _salvage(run)
+            raise
+    if run.plan.owned:
+        stage.ref(names.blob_ref(run.plan.owned[0][0].digest), run.first)
+    for ref, checksum in run.made.items():
+        stage.ref(ref, checksum)
+    return commit
+
+
+def _all(run: _Pull) -> str:
+    base = _owned(run) if run.plan.owned else ""
+    return _merge(run, base, _ordinary(run, base))
+
+
+def _until(run: _Pull, wanted: Sequence[str]) -> str:
+    """Read layers of the commit until these files are there: first those that are said to have them."""
+    loaded = run.load(run.first)
+    merge = Merge(run.stage)
+    files = {found for path in wanted if (found := merge.file((loaded.root, loaded.root_meta), path))}
+    told = {layer.digest: layer.annotations.get(names.COMPONENTS, "").split(",") for layer in run.image.layers()}
+    likely = [one for one in run.plan.owned[1:] if owners.DATABASE in told[one[0].digest]]
+    for blob, diff_id in (*likely, *(one for one in run.plan.owned[1:] if one not in likely)):
+        if all(run.stage.has(checksum, "file") for checksum in files):
+            break
+        if not run.has(blob):
+            _chunk(run, blob, diff_id)
+    return run.first
+
+
+def _recall(run: _Pull) -> None:
+    """Take up what `look` has read."""
+    for number, (blob, _) in enumerate(run.plan.every):
+        ref = names.blob_ref(blob.digest)
+        place = run.stage.path / "refs/heads" / ref
+        if place.is_file() and run.plan.owned and number == 0:
+            run.first = place.read_text().strip()
+        elif place.is_file():
+            run.made[ref] = place.read_text().strip()
+
+
+def pull(
+    image: Image, repo: Path, reporter: Reporter, *, max_size: int = MAX_SIZE, place: Path | None = None
+) -> Pulled:
+    """Bring an image into a repo. Raises BadImageError for what does not verify, AptOstreeError.
+
+    `place` is where `look` has looked at it.
+    """
     plan = plan_of(image)
     _check_mode(repo)
-    with _staged(repo) as stage:
+    known = None if place is None else contextlib.nullcontext(Stage(place, repos.mode(place), Objects(repo)))
+    with known or _staged(repo) as stage:
         run = _Pull(image, repo, stage, Budget(max_size), reporter, plan)
-        former = _resolved(repo, names.image_ref(image.reference))
+        _recall(run)
+        former = kept.resolved(repo, names.image_ref(image.reference))
         with phase(reporter, "layers", "Fetching the layers"):
             base = _owned(run) if plan.owned else ""
             trees = _ordinary(run, base)
@@ -109,7 +189,7 @@ def pull(image: Image, repo: Path, reporter: Reporter, *, max_size: int = MAX_SI
             if merged == former:
                 del run.made[names.image_ref(image.reference)]
             _publish(run)
-            prune_layers(repo)
+            kept.prune_layers(repo)
     fetched = sum(max(0, blob.size) for blob in run.fetched)
     return Pulled(
         commit=merged if trees else base,
@@ -167,35 +247,40 @@ def _staged(repo: Path) -> Iterator[Stage]:
         shutil.rmtree(place, ignore_errors=True)
 
 
-def _resolved(repo: Path, ref: str) -> str:
-    """The commit of a branch, empty for none; read from its file, as a status of seventy refs must be fast."""
-    try:
-        checksum = (repo / "refs/heads" / ref).read_text().strip()
-    except OSError:
-        return ""
-    return checksum if commits.CHECKSUM.fullmatch(checksum) and commits.whole(repo, checksum) else ""
-
-
 def _owned(run: _Pull) -> str:
     """The layers of the commit: those with files first, for the commit is whole only with them; returns the commit."""
     first, *others = run.plan.owned
     try:
         for blob, diff_id in others:
-            if not _kept(run, blob, _OBJECTS):
+            if not run.has(blob):
                 _chunk(run, blob, diff_id)
     except AptOstreeError:
-        _publish(run)  # what has come need not be fetched again
+        _salvage(run)
         raise
     ref = names.blob_ref(first[0].digest)
     if base := _kept(run, first[0], ""):
         return base
-    with _opened(run, *first) as tar:
-        found = decapsulate.read(tar, run.stage, first=True)
-    if gone := staging.missing(run.stage, found.commit):
-        _publish(run)
+    base = _first(run)
+    if gone := staging.missing(run.stage, base):
+        _salvage(run)
         raise BadImageError(f"the image lacks {len(gone)} objects of its commit", details=gone[:5])
-    run.made[ref] = found.commit
-    return found.commit
+    run.made[ref] = base
+    return base
+
+
+def _first(run: _Pull) -> str:
+    """The layer with the commit, whose files may not be there yet."""
+    blob, diff_id = run.plan.owned[0]
+    if found := run.first or _kept(run, blob, ""):
+        return found
+    with _opened(run, blob, diff_id) as tar:
+        return decapsulate.read(tar, run.stage, first=True).commit
+
+
+def _salvage(run: _Pull) -> None:
+    """What has come need not be fetched again."""
+    if run.keep:
+        _publish(run)
 
 
 @contextlib.contextmanager
@@ -203,7 +288,8 @@ def _opened(run: _Pull, blob: Descriptor, diff_id: str) -> Iterator[decompress.T
     with run.image.blobs.stream(blob) as stream, decompress.reading(stream, blob, diff_id, run.budget) as tar:
         yield tar
     run.fetched.append(blob)
-    total = sum(max(0, layer.size) for layer, _ in run.plan.every)
+    lacking = (layer for layer, _ in run.plan.every if not kept.resolved(run.repo, names.blob_ref(layer.digest)))
+    total = sum(max(0, layer.size) for layer in lacking)
     run.reporter.event(Advanced(done=sum(max(0, layer.size) for layer in run.fetched), total=total, unit="bytes"))
 
 
@@ -212,7 +298,7 @@ def _kept(run: _Pull, blob: Descriptor, kind: str) -> str:
 
     The same blob may be an ordinary layer of another image: then the commit of its ref is a tree of what is in it.
     """
-    checksum = _resolved(run.repo, names.blob_ref(blob.digest))
+    checksum = kept.resolved(run.repo, names.blob_ref(blob.digest))
     if not checksum or commits.load(run.repo, checksum).metadata.get(_LAYER_KEY, "") != kind:
         return ""
     told = run.image.labels().get(names.COMMIT, "")
@@ -244,7 +330,7 @@ def _ordinary(run: _Pull, base: str) -> list[LayerTree]:
     rules = Rules(whole=not base or _takes_all(run, base), factory=_version() < _VAR_SINCE)
     trees = []
     for blob, diff_id in run.plan.ordinary:
-        tree = _stored_layer(run.repo, blob, rules)
+        tree = _stored_layer(run, blob, rules)
         if tree is None:
             with _opened(run, blob, diff_id) as tar:
                 tree = derived.read(tar, run.stage, rules)
@@ -278,12 +364,13 @@ def _layer_commit(tree: LayerTree, rules: Rules) -> bytes:
     return staging.commit(tree.root, tree.meta, metadata={_LAYER_KEY: json.dumps(told)})
 
 
-def _stored_layer(repo: Path, blob: Descriptor, rules: Rules) -> LayerTree | None:
-    """A layer the repo has, read by the same rules."""
-    checksum = _resolved(repo, names.blob_ref(blob.digest))
+def _stored_layer(run: _Pull, blob: Descriptor, rules: Rules) -> LayerTree | None:
+    """A layer that is here already, read by the same rules."""
+    ref = names.blob_ref(blob.digest)
+    checksum = run.made.get(ref) or kept.resolved(run.repo, ref)
     if not checksum:
         return None
-    loaded = commits.load(repo, checksum)
+    loaded = run.load(checksum)
     try:
         told = json.loads(str(loaded.metadata.get(_LAYER_KEY, "")))
         same = told["rules"] == [rules.whole, rules.factory]
@@ -321,10 +408,11 @@ def _merge(run: _Pull, base: str, trees: list[LayerTree]) -> str:
 def _metadata(image: Image, merge: Merge, root: tuple[str, str]) -> dict[str, object]:
     version = image.labels().get(names.VERSION, "")
     kernel = merge.kernel(root)
+    layers = [layer.as_json() for layer in image.layers()]
     return {
-        DIGEST_KEY: image.digest,
-        MANIFEST_KEY: canonical({**image.manifest, "layers": [layer.as_json() for layer in image.layers()]}).decode(),
-        _CONFIG_KEY: canonical(image.config).decode(),
+        kept.DIGEST_KEY: image.digest,
+        kept.MANIFEST_KEY: canonical({**image.manifest, "layers": layers}).decode(),
+        kept.CONFIG_KEY: canonical(image.config).decode(),
         _IMPORTER_KEY: f"apt-ostree {__version__}",
         **({"version": version} if version else {}),
         **({names.BOOTABLE: True, names.LINUX: kernel} if kernel else {}),
@@ -339,37 +427,3 @@ def created_of(image: Image) -> int:
         with contextlib.suppress(ValueError, TypeError, OverflowError):
             return max(0, int(datetime.fromisoformat(str(text)).timestamp()))
     return 0
-
-
-def imported_digest(repo: Path, reference: Reference) -> str:
-    """The manifest's digest of an image as it was imported last, empty when it was not: is there something newer?"""
-    commit = _resolved(repo, names.image_ref(reference))
-    return str(commits.load(repo, commit).metadata.get(DIGEST_KEY, "")) if commit else ""
-
-
-def images(repo: Path) -> Mapping[str, dict[str, object]]:
-    """Every image of a repo: its ref -> the manifest it was imported with."""
-    top = repo / "refs/heads" / names.IMAGE_REFS
-    found = {}
-    for path in top.rglob("*") if top.is_dir() else ():
-        ref = f"{names.IMAGE_REFS}/{path.relative_to(top)}"
-        if path.is_file() and (checksum := _resolved(repo, ref)):
-            with contextlib.suppress(AptOstreeError, ValueError):
-                manifest = json.loads(str(commits.load(repo, checksum).metadata.get(MANIFEST_KEY, "")))
-                found[ref] = manifest if isinstance(manifest, dict) else {}
-    return found
-
-
-def prune_layers(repo: Path) -> tuple[str, ...]:
-    """Delete the refs of layers that no image of the repo has any more; `ostree prune` then frees them."""
-    kept = set()
-    for manifest in images(repo).values():
-        layers = manifest.get("layers")
-        for layer in layers if isinstance(layers, list) else ():
-            kept.add(names.blob_ref(str(layer.get("digest"))))
-    top = repo / "refs/heads" / names.BLOB_REFS
-    there = sorted(f"{names.BLOB_REFS}/{path.name}" for path in top.iterdir()) if top.is_dir() else []
-    gone = tuple(ref for ref in there if ref not in kept)
-    if gone:
-        ostree.ref_delete(repo, *gone)
-    return gone

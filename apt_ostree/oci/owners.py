@@ -19,12 +19,14 @@ ADMIN = ("usr/lib/sysimage/dpkg", "var/lib/dpkg")
 _CACHE = re.compile(r"(?P<folder>.*/)__pycache__/(?P<name>[^/]+?)\.[^/]*\.pyc")
 _KERNEL = re.compile(r"usr/lib/modules/(?P<version>[^/]+)/(?P<file>vmlinuz|config|System\.map|initramfs\.img)")
 
+DATABASE = "dpkg-database"
+
 # What no package owns, by path; the first that fits. These change at times of their own.
 _RULES = tuple(
     (name, re.compile(pattern))
     for name, pattern in (
         ("initramfs", r"usr/lib/modules/[^/]+/initramfs\.img|boot/initr.*"),
-        ("dpkg-database", r"usr/lib/sysimage/.*|var/lib/(dpkg|apt|systemd|ucf|pam)/.*|var/cache/debconf/.*"),
+        (DATABASE, r"usr/lib/sysimage/.*|var/lib/(dpkg|apt|systemd|ucf|pam)/.*|var/cache/debconf/.*"),
         ("python-cache", r".*\.pyc|.*/__pycache__/.*"),
         ("perl-cache", r"usr/(lib|share)/(.*/)?perl.*"),
         ("locale-cache", r"usr/(lib|share)/locale/.*|.*/gconv-modules\.cache"),

@@ -12,7 +12,7 @@ from apt_ostree.errors import AptOstreeError
 from apt_ostree.model import Result
 from apt_ostree.ops import reboot, upgrade
 from apt_ostree.planning import situate
-from apt_ostree.pull import UNREACHED
+from apt_ostree.registry import UNREACHED
 from apt_ostree.states import AutomaticUpdates
 
 # codes of errors that pass by themselves: the next run tries again, nobody need be told but by status

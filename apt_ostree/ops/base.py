@@ -14,6 +14,7 @@ from apt_ostree.lookup import Finder, Found
 from apt_ostree.model import Commit, Origin, Result, Update
 from apt_ostree.planning import Change, Situation
 from apt_ostree.pull import Source, source_of
+from apt_ostree.registry import reference
 from apt_ostree.tools import ostree
 
 CHECKSUM = re.compile(r"[0-9a-f]{64}")
@@ -23,18 +24,20 @@ MakeMove = Callable[[Situation, Finder], Change]
 def execute(context: Context, make_change: MakeMove) -> Result:
     """A transaction whose change is worked out with a Finder. Raises as transaction.execute does."""
     options = context.options
-    with lookup.finder(context.paths, context.reporter, offline=options.cache_only, dry_run=options.dry_run) as finder:
+    with lookup.finder(
+        context.paths,
+        context.reporter,
+        offline=options.cache_only,
+        dry_run=options.dry_run,
+        stateroot=options.stateroot,
+    ) as finder:
         return transaction.execute(context, lambda situation: make_change(situation, finder))
 
 
 def source(origin: Origin) -> Source:
-    """Where the origin's branch is. Raises AptOstreeError for an origin that names a commit or an image only."""
+    """Where the origin's branch, or its image, is. Raises UsageError for a reference that is none."""
     if origin.container_image_reference:
-        raise AptOstreeError(
-            f"the base is the image {origin.container_image_reference}, not a branch",
-            hint="apt-ostree rebase REMOTE:BRANCH",
-            code="no-branch",
-        )
+        return Source(image=reference.parse(origin.container_image_reference))
     return source_of(origin)
 
 
@@ -65,7 +68,9 @@ def _named(commit: Commit) -> str:
 
 
 def moved(change: Change, found: Found, origin: Origin) -> Change:
-    """The change with another base."""
+    """The change with another base. Another image of the same commit is no change."""
+    same = change.base.checksum == found.commit.checksum and origin.image_digest and found.digest
+    origin = replace(origin, image_digest=origin.image_digest if same else found.digest)
     return replace(change, origin=origin, base=found.commit, repo=found.repo, pull=found.pull)
 
 
@@ -77,7 +82,7 @@ def update_of(situation: Situation, result: Result) -> Update | None:
 
     return Update(
         osname=situation.stateroot,
-        refspec=situation.first.origin.refspec,
+        refspec=situation.first.origin.container_image_reference or situation.first.origin.refspec,
         checksum=result.base.checksum,
         version=result.base.version,
         timestamp=result.base.timestamp,
@@ -132,6 +137,12 @@ def on_branch(finder: Finder, branch: Source, revision: str, *, skip_branch_chec
     for by_version in ways:
         if found := finder.search(branch, name, by_version=by_version):
             return found
+    if branch.image is not None:
+        raise AptOstreeError(
+            f"there is no commit '{revision}' here, and {branch} is an image, which has no history",
+            hint="an earlier image is named by its digest: apt-ostree rebase ...HOST/NAME@sha256:DIGEST",
+            code="no-revision",
+        )
     raise AptOstreeError(
         f"there is no commit '{revision}' on the branch {branch}",
         hint="a commit of another branch is taken with rebase, or by its whole checksum with --skip-branch-check",

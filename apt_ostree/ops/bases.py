@@ -26,8 +26,8 @@ def states(system: Sysroot, deployments: Sequence[Deployment]) -> dict[str, Base
     signed: dict[tuple[str, str], tuple[Signature, ...]] = {}
     found = {}
     for deployment in deployments:
-        refspec, base = deployment.origin.refspec, deployment.base_checksum
-        remote = known.get(refspec.partition(":")[0]) if ":" in refspec else None
+        base, source = deployment.base_checksum, source_of(deployment.origin)
+        remote = known.get(source.image.remote if source.image else source.remote)
         if remote is not None and remote.gpg_verify and (remote.name, base) not in signed:
             signed[remote.name, base] = signatures(ostree.show_signed(repo, base, remote.name))
         found[deployment.id] = BaseState(

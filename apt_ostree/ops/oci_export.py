@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import stat
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -12,7 +13,7 @@ from pathlib import Path
 from apt_ostree import repos
 from apt_ostree.containers import Exported
 from apt_ostree.context import Context
-from apt_ostree.errors import AptOstreeError, ToolError, UsageError
+from apt_ostree.errors import AptOstreeError, ToolError, ToolMissingError, UsageError
 from apt_ostree.oci import chunk, config, exporting, names
 from apt_ostree.oci.exporting import Image, Recipe
 from apt_ostree.oci.layout import MAX_JSON, Layout, descriptor, loads
@@ -20,7 +21,7 @@ from apt_ostree.oci.names import Reference
 from apt_ostree.report import Durations, Reporter, TeeReporter, Warned, phase
 from apt_ostree.signals import Interrupts
 from apt_ostree.tools import skopeo
-from apt_ostree.tools.skopeo import Access
+from apt_ostree.tools.skopeo import Access, Signer
 
 AUTO = "auto"
 
@@ -40,10 +41,12 @@ class Request:
     previous: str = ""
     image_config: Path | None = None
     access: Access = field(default_factory=Access)
+    signer: Signer = skopeo.NOBODY
 
 
 def export(context: Context, request: Request) -> Exported:
     """Write the image. Raises UsageError, AptOstreeError, ToolError, ToolMissingError."""
+    _check_signer(request)
     checksum = ""
     if request.repo is not None:
         repos.require(request.repo)
@@ -57,7 +60,7 @@ def export(context: Context, request: Request) -> Exported:
         changed = layout.tag(image.manifest, tag, image.platform)
         if request.destination.transport != "oci":
             with phase(reporter, "copy", f"Copying to {request.destination}"):
-                skopeo.copy(f"oci:{layout.path}:{tag}", str(request.destination), request.access)
+                _push(f"oci:{layout.path}:{tag}", request)
     return Exported(
         command=context.options.command,
         image=str(request.destination),
@@ -69,6 +72,37 @@ def export(context: Context, request: Request) -> Exported:
         changed=changed,
         duration=durations.seconds,
     )
+
+
+def _check_signer(request: Request) -> None:
+    """Raise UsageError for a signature that has no place, and for secrets that others can read."""
+    signer = request.signer
+    if signer == skopeo.NOBODY:
+        return
+    if request.destination.transport != "docker":
+        raise UsageError("only an image in a registry is signed", hint="docker://HOST/NAME:TAG")
+    if bool(signer.sigstore_key) == bool(signer.gpg_key):
+        raise UsageError("one key signs", hint="--sign-by-sigstore-private-key FILE, or --sign-by FINGERPRINT")
+    for path in filter(None, (signer.sigstore_key, signer.passphrase_file)):
+        try:
+            mode = path.stat().st_mode
+        except OSError as error:
+            raise UsageError(f"'{path}' cannot be read: {error.strerror}", hint=f"ls -l {path}") from error
+        if stat.S_ISREG(mode) and mode & 0o077:
+            raise UsageError(f"others than its owner may read '{path}'", hint=f"chmod 0600 {path}")
+
+
+def _push(source: str, request: Request) -> None:
+    try:
+        skopeo.copy(source, str(request.destination), request.access, request.signer)
+    except ToolError as error:
+        if request.signer.sigstore_key and any("sigstore disabled" in line for line in error.details):
+            raise ToolMissingError(
+                "the skopeo of this machine was built without sigstore",
+                details=error.details,
+                hint="use the skopeo of Debian 13 or later, or sign with a GPG key: --sign-by FINGERPRINT",
+            ) from error
+        raise
 
 
 def _build(layout: Layout, request: Request, recipe: Recipe, checksum: str, reporter: Reporter) -> Image:

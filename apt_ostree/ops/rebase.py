@@ -9,10 +9,11 @@ from pathlib import Path
 from apt_ostree.context import Context
 from apt_ostree.errors import AptOstreeError, UsageError
 from apt_ostree.lookup import Finder
-from apt_ostree.model import Result, TransactionKind
+from apt_ostree.model import Origin, Result, TransactionKind
 from apt_ostree.ops import base, install
 from apt_ostree.planning import Change, Situation
 from apt_ostree.pull import Source
+from apt_ostree.registry import reference
 
 _PIN = re.compile(r"(?P<rest>.*?):?(?P<checksum>[0-9a-f]{64})")
 _BRANCH = re.compile(r"\w[\w.-]*(/\w[\w.-]*)*")  # ostree_validate_rev, and no word that looks like an option or ..
@@ -21,7 +22,10 @@ _REMOTE = re.compile(r"\w[\w.-]*")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """`target`: a refspec, whole or partial, maybe with `:CHECKSUM`. `revision`: the commit to stay at."""
+    """`target`: a refspec, whole or partial, maybe with `:CHECKSUM`; or a reference to an image.
+
+    `revision`: the commit to stay at.
+    """
 
     target: str
     revision: str = ""
@@ -38,9 +42,8 @@ def run(context: Context, request: Request) -> Result:
 
 def _change(situation: Situation, finder: Finder, request: Request) -> Change:
     before = situation.origin
-    present = Source(branch="") if before.container_image_reference else base.source(before)
-    target, pin = parse(request.target, present, request.repo)
-    pin = request.revision or pin
+    target, pin = _target(before, request)
+    present = base.source(before)
     change = Change(kind=TransactionKind.REBASE, origin=before, base=situation.base)
     same = target == present and before.hold_base == bool(pin) and (not pin or before.override_commit == pin)
     if same and not (request.install or request.uninstall):
@@ -58,7 +61,8 @@ def _change(situation: Situation, finder: Finder, request: Request) -> Change:
         before,
         refspec=target.refspec,
         base_repo=target.path,
-        container_image_reference="",
+        container_image_reference=str(target.image or ""),
+        image_digest=before.image_digest if target == present else "",
         hold_base=bool(pin),
         override_commit=found.commit.checksum if pin else "",
     )
@@ -66,6 +70,20 @@ def _change(situation: Situation, finder: Finder, request: Request) -> Change:
     if request.install or request.uninstall:
         return install.edited(change, situation, request.install, request.uninstall)
     return change
+
+
+def _target(before: Origin, request: Request) -> tuple[Source, str]:
+    """What the new base is, and the commit it stays at (may be empty). Raises UsageError."""
+    if reference.looks_like(request.target):
+        if request.repo or request.revision or request.skip_branch_check:
+            raise UsageError(
+                "an image has no branches and no revisions: --repo, --skip-branch-check and REVISION do not go with it",
+                hint="to stay at one image: HOST/NAME@sha256:DIGEST",
+            )
+        return Source(image=reference.parse(request.target)), ""
+    present = Source() if before.container_image_reference else base.source(before)
+    target, pin = parse(request.target, present, request.repo)
+    return target, request.revision or pin
 
 
 def parse(text: str, present: Source, repo: str = "") -> tuple[Source, str]:

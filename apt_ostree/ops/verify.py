@@ -7,12 +7,13 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
-from apt_ostree import guarding, host, integrity, lock, remotes, signing, sysroot
+from apt_ostree import guarding, host, integrity, lock, remotes, signatures, signing, sysroot
 from apt_ostree.context import Context
 from apt_ostree.errors import BusyError
 from apt_ostree.findings import Check
 from apt_ostree.model import Deployment, Unlocked
 from apt_ostree.paths import Paths
+from apt_ostree.pull import source_of
 from apt_ostree.report import phase
 from apt_ostree.tools import ostree
 from apt_ostree.trees import Trees
@@ -63,11 +64,13 @@ def _deployment(paths: Paths, deployment: Deployment, trees: Trees) -> tuple[Che
 def _signatures(paths: Paths, system: sysroot.Sysroot) -> Iterator[Check]:
     """Checks of each base; layered commits are made here and not signed, what they were made from is."""
     known = remotes.read(paths)
-    for refspec, base in dict.fromkeys((d.origin.refspec, d.base_checksum) for d in system.deployments):
-        name, colon, _ = refspec.partition(":")
+    for source, base in dict.fromkeys((source_of(d.origin), d.base_checksum) for d in system.deployments):
+        refspec, name = str(source), source.image.remote if source.image else source.remote
         check = Check(name=f"signature {base[:12]}", state="skipped", detail=f"{refspec or 'its base'} has no remote")
-        remote = known.get(name) if colon else None
-        if remote is None and colon:
+        remote = known.get(name)
+        if source.image is not None and not name:
+            yield replace(check, detail=f"{refspec} was held to the policy when it was pulled")
+        elif remote is None and name:
             detail = f"the remote '{name}' is not configured"
             yield replace(check, state="failed", detail=detail, problems=(f"{refspec}: {detail}",))
         elif remote is None:
@@ -80,7 +83,7 @@ def _signatures(paths: Paths, system: sysroot.Sysroot) -> Iterator[Check]:
 def _asked_for(paths: Paths, base: str, remote: remotes.Remote, check: Check) -> Iterator[Check]:
     """A check for each kind of signature that the remote asks for."""
     if remote.gpg_verify:
-        yield _judged(check, tuple(unverified(ostree.show_signed(paths.repo, base, remote.name))))
+        yield _judged(check, tuple(signatures.unverified(ostree.show_signed(paths.repo, base, remote.name))))
     if remote.wants_ed25519:
         yield _judged(replace(check, name=f"ed25519 {check.name}"), tuple(_ed25519(paths, base, remote)))
     elif not remote.gpg_verify:
@@ -99,17 +102,6 @@ def _ed25519(paths: Paths, base: str, remote: remotes.Remote) -> Iterator[str]:
         yield f"the remote '{remote.name}' has no ed25519 key"
     elif told := ostree.verify_sign(paths.repo, base, signing.ED25519, remote.ed25519_keys, remote.ed25519_file):
         yield " ".join(told.split())
-
-
-def unverified(text: str) -> Iterator[str]:
-    """Why no signature in the words of `ostree show` will do; nothing when one does, as libostree has it."""
-    signatures = text.split("\n  Signature made ")[1:]
-    if any("Good signature" in each and not re.search(r"\b(expired|revoked)\b", each) for each in signatures):
-        return
-    for each in signatures:
-        yield " ".join(f"made {each}".split())
-    if not signatures:
-        yield "there is no signature"
 
 
 def _stored(paths: Paths, system: sysroot.Sysroot) -> Check:

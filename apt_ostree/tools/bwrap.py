@@ -55,3 +55,11 @@ def prefix(
     for name, value in (env or {}).items():
         argv += ["--setenv", name, value]
     return (*argv, "--")
+
+
+def overlaid(pairs: Sequence[tuple[Path, Path]]) -> tuple[str, ...]:
+    """The argv prefix for a program of this machine that sees the directories `source` in the place of `target`."""
+    argv = ["bwrap", "--dev-bind", "/", "/"]
+    for source, target in pairs:
+        argv += ["--ro-bind", str(source), str(target)]
+    return (*argv, "--die-with-parent", "--")

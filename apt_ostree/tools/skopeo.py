@@ -11,7 +11,7 @@ import json
 import os
 import socket
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -24,26 +24,76 @@ _MESSAGE = 32 * 1024  # bytes of one request or answer (skopeo's proxy.go, maxMs
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Access:
-    """How a registry is spoken to. `tls_verify` None: as registries.conf says."""
+    """How a registry is spoken to. `tls_verify` None: as registries.conf says.
+
+    `policy` and `registries` are files of containers-policy.json(5) and containers-registries.d(5), None for the
+    caller's own; `prefix` is a sandbox (bwrap.py). `env` None: what the caller's own images and keys need.
+    """
 
     authfile: Path | None = None
     tls_verify: bool | None = None
+    anonymous: bool = False
+    policy: Path | None = None
+    no_policy: bool = False
+    registries: Path | None = None
+    prefix: tuple[str, ...] = ()
+    env: Mapping[str, str] | None = None
 
     def options(self, side: str = "") -> list[str]:
         """As arguments; `side` is `src-` or `dest-` where a command has two images."""
         secure = [] if self.tls_verify is None else [f"--{side}tls-verify={str(self.tls_verify).lower()}"]
-        return [*secure, *([f"--{side}authfile={self.authfile}"] if self.authfile else [])]
+        nobody = [f"--{side}no-creds"] if self.anonymous else []
+        return [*secure, *nobody, *([f"--{side}authfile={self.authfile}"] if self.authfile else [])]
+
+    def argv(self, *words: str) -> list[str]:
+        """A command line."""
+        policy = [f"--policy={self.policy}"] if self.policy else ["--insecure-policy"] if self.no_policy else []
+        places = [f"--registries.d={self.registries}"] if self.registries else []
+        return [*self.prefix, "skopeo", *policy, *places, *words]
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """Of a command."""
+        return run.containers() if self.env is None else self.env
 
 
-def copy(source: str, destination: str, access: Access) -> None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Signer:
+    """Who signs an image that is copied: a sigstore key in a file, or a key of the caller's GPG keyring."""
+
+    sigstore_key: Path | None = None
+    gpg_key: str = ""
+    passphrase_file: Path | None = None
+
+    @property
+    def options(self) -> list[str]:
+        sigstore = [f"--sign-by-sigstore-private-key={self.sigstore_key}"] if self.sigstore_key else []
+        gpg = [f"--sign-by={self.gpg_key}"] if self.gpg_key else []
+        return [*sigstore, *gpg, *([f"--sign-passphrase-file={self.passphrase_file}"] if self.passphrase_file else [])]
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        return run.keyring() if self.gpg_key else {}
+
+
+NOBODY = Signer()
+
+
+def copy(source: str, destination: str, access: Access, signer: Signer = NOBODY) -> None:
     """`skopeo copy --preserve-digests`: what arrives has the digest that left. Raises ToolError."""
-    argv = ["skopeo", "copy", "--quiet", "--preserve-digests", *access.options("dest-"), source, destination]
-    run.capture(argv, env=run.containers())
+    words = ("copy", "--quiet", "--preserve-digests", *access.options("dest-"), *signer.options)
+    run.capture(access.argv(*words, source, destination), env={**access.environment, **signer.environment})
+
+
+def copy_judged(image: str, layout: Path, tag: str, access: Access) -> None:
+    """`skopeo copy` into a layout, which the policy must allow; blobs the layout has are not read. Raises ToolError."""
+    words = ("copy", "--quiet", "--preserve-digests", "--remove-signatures", *access.options("src-"))
+    run.capture(access.argv(*words, image, f"oci:{layout}:{tag}"), env=access.environment)
 
 
 def inspect_raw(image: str, access: Access) -> str:
     """`skopeo inspect --raw`: an image's manifest as it is. Raises ToolError."""
-    return run.capture(["skopeo", "inspect", "--raw", *access.options(), image], env=run.containers()).stdout
+    return run.capture(access.argv("inspect", "--raw", *access.options(), image), env=access.environment).stdout
 
 
 class Proxy:
@@ -104,7 +154,7 @@ def proxy(access: Access) -> Iterator[Proxy]:
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with tempfile.TemporaryDirectory(dir=big_files(), prefix="apt-ostree-oci-") as folder, theirs:
         serving = ["experimental-image-proxy", "--sockfd", str(theirs.fileno()), *access.options()]
-        argv, env = ["skopeo", "--tmpdir", folder, *serving], {**run.containers(), "TMPDIR": folder}
+        argv, env = access.argv("--tmpdir", folder, *serving), {**access.environment, "TMPDIR": folder}
         with run.serving(argv, theirs.fileno(), env=env), ours:
             theirs.close()
             yield from _greeted(ours)

@@ -37,6 +37,7 @@ DeploymentJson = TypedDict(
         "origin": NotRequired[str],
         "origin-error": NotRequired[str],
         "container-image-reference": NotRequired[str],
+        "container-image-reference-digest": NotRequired[str],
         "version": NotRequired[str],
         "base-checksum": NotRequired[str],
         "base-version": NotRequired[str],
@@ -180,6 +181,8 @@ def _add_commits(found: DeploymentJson, deployment: Deployment, base: Commit) ->
 def _add_origin(found: DeploymentJson, origin: Origin, deployment: Deployment) -> None:
     if origin.container_image_reference:
         found["container-image-reference"] = origin.container_image_reference
+        if origin.image_digest:
+            found["container-image-reference-digest"] = origin.image_digest
     elif origin.refspec:
         found["origin"] = origin.refspec
     if deployment.origin_error:

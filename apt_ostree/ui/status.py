@@ -186,6 +186,8 @@ def _commit_rows(deployment: Deployment, verbose: bool) -> Iterator[Row]:
     version = deployment.commit.version or base.version
     moment = datetime.fromtimestamp(deployment.commit.timestamp, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     yield ("Version", [f"{version} ({moment})"], None) if version else ("Timestamp", [moment], None)
+    if deployment.origin.image_digest:
+        yield ("Digest", [deployment.origin.image_digest], None)
     if deployment.commit.layer is None:
         yield ("Commit", [deployment.checksum], None)
         return

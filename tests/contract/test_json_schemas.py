@@ -61,6 +61,8 @@ def made(tmp_path: Path) -> Iterator[Tiny]:
     layer = LayerMeta(base=base, packages=packages, removals=packages, state_digest="d" * 64)
     root.commit(tree, ref="layered", strings=commitmeta.encode(layer, pkglist=packages))
     root.deploy("layered")
+    for origin in root.deploys.glob("*.origin"):  # without a request a commit is a base, whoever made it
+        origin.write_text(f"{origin.read_text()}[packages]\nrequested=foo;\n")
     yield root
     tiny.remove(root)
 

@@ -92,6 +92,10 @@ def test_a_layered_commit_knows_its_base(made: Tiny, tmp_path: Path) -> None:
     (tmp_path / "tree/usr/foo").write_text("foo")
     made.commit(tmp_path / "tree", ref="layered", strings=commitmeta.encode(layer, pkglist=(package,)))
     made.deploy("layered")
+    composed = load(made).deployments[0]
+    assert composed.commit.layer is None and composed.base_checksum == composed.checksum, "nothing is layered here"
+    origin = origin_of(made, 0)
+    origin.write_text(origin.read_text() + "[packages]\nrequested=foo;\n")
     first = load(made).deployments[0]
     assert first.commit.layer == layer
     assert first.base_commit == base.commit
