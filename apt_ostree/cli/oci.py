@@ -10,39 +10,17 @@ import typer
 from apt_ostree.cli import oci_lint
 from apt_ostree.cli.common import absolute, context, group, one_of, verb
 from apt_ostree.cli.options import Json, Repo, Settings, Unchanged, Wait, repeated
+from apt_ostree.cli.registry import Registry, access
 from apt_ostree.cli.repo import unchanged
 from apt_ostree.errors import AptOstreeError, UsageError, VerificationError
 
 if TYPE_CHECKING:
     from apt_ostree.oci.exporting import Recipe
     from apt_ostree.ops import oci_export
-    from apt_ostree.tools.skopeo import Access, Signer
+    from apt_ostree.tools.skopeo import Signer
 
 FORMATS = "encapsulated|plain"
 COMPRESSIONS = "gzip|zstd"
-BOOLEAN = "true|false"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Registry:
-    """How a registry is spoken to."""
-
-    tls_verify: Annotated[
-        str,
-        typer.Option(
-            "--tls-verify",
-            metavar=BOOLEAN,
-            help="false: take plain http and certificates that nobody signed. Without it: as registries.conf(5) says.",
-        ),
-    ] = ""
-    authfile: Annotated[
-        str,
-        typer.Option(
-            "--authfile",
-            metavar="FILE",
-            help="Where the passwords of registries are: containers-auth.json(5), as 'skopeo login' writes it.",
-        ),
-    ] = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -206,18 +184,6 @@ def _recipe(options: ExportOptions) -> Recipe:
     wanted = Wanted(labels=labels, command=tuple(options.cmd) if options.cmd else None)
     form = options.format or ("plain" if options.rootfs else "encapsulated")
     return Recipe(format=form, max_layers=int(text), compression=options.compression, wanted=wanted)
-
-
-def access(options: Registry) -> Access:
-    """How a registry is spoken to, from what was typed. Raises UsageError."""
-    from apt_ostree.tools.skopeo import Access
-
-    if options.tls_verify:
-        one_of("--tls-verify", options.tls_verify, BOOLEAN)
-    authfile = absolute(options.authfile) if options.authfile else None
-    if authfile and not authfile.is_file():
-        raise UsageError(f"--authfile: there is no file '{authfile}'", hint=f"skopeo login --authfile {authfile} HOST")
-    return Access(authfile=authfile, tls_verify=options.tls_verify == "true" if options.tls_verify else None)
 
 
 def _max_size(text: str) -> int:

@@ -65,6 +65,12 @@ class Reference:
         return f"{self.transport}:{slashes}{self.path}{f':{self.tag}' if self.tag else ''}"
 
 
+def is_reference(text: str) -> bool:
+    """True for what begins as a reference does."""
+    transport, colon, _ = text.partition(":")
+    return bool(colon) and transport in (*TRANSPORTS, "registry")
+
+
 def parse(text: str) -> Reference:
     """A reference as skopeo(1) writes it; paths become absolute. Raises UsageError."""
     transport, colon, rest = text.partition(":")

@@ -59,6 +59,15 @@ def test_the_base_is_a_good_image(ground: Ground, copy: Base) -> None:
     assert files(copy.repo) == before
 
 
+def test_an_image_is_what_the_commit_is(ground: Ground, copy: Base, work: Path) -> None:
+    image = f"oci:{work / 'image'}:t"
+    ground.apt_ostree("oci", "export", "--repo", copy.repo, copy.ref, image)
+    answer = held_to("oci-lint", ground.apt_ostree("oci", "lint", image, "--json", env={"TMPDIR": str(work)}))
+    assert answer["passed"] and answer["warnings"] == ["baseimage-composefs"]
+    assert not list(work.glob("apt-ostree-*"))
+    assert "names no image" in ground.apt_ostree("oci", "lint", "docker:", check=2).stderr
+
+
 def test_a_checkout_is_what_the_commit_is(copy: Base, work: Path, ground: Ground) -> None:
     """Owners, modes, links and capabilities of some twenty thousand paths, read from objects and from a directory."""
     run(["ostree", "checkout", f"--repo={copy.repo}", "--require-hardlinks", copy.ref, work / "tree"])
