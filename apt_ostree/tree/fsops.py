@@ -103,13 +103,26 @@ def empty(path: Path) -> None:
         remove(path / name)
 
 
+def _names(rel: str) -> list[str]:
+    """The names of a path below a root. Raises AptOstreeError (`unsafe-tree`).
+
+    `..` is a real directory too, and a path that begins with a slash would replace the root it is put below.
+    """
+    names = rel.split("/")
+    if not names[0] or "." in names or ".." in names:
+        raise AptOstreeError(
+            f"{rel!r} is no path below the tree", hint="write it without '.' and '..'", code="unsafe-tree"
+        )
+    return names
+
+
 def parent_of(root: Path, rel: str) -> Path:
     """`root/rel` after its parents were found to be real directories; missing ones are made, 0755.
 
-    Raises AptOstreeError (code `unsafe-tree`) when a parent is a link or a file.
+    Raises AptOstreeError (code `unsafe-tree`) when a parent is a link or a file, or the path has `.` or `..` in it.
     """
     here = root
-    for name in rel.split("/")[:-1]:
+    for name in _names(rel)[:-1]:
         here = here / name
         if not exists(here):
             here.mkdir(mode=0o755)
@@ -134,9 +147,9 @@ def make_dir(root: Path, rel: str, mode: int = 0o755) -> Path:
 
 
 def discard(root: Path, rel: str) -> None:
-    """Remove `root/rel` if it is there, unless the way leads through a link."""
+    """Remove `root/rel` if it is there, unless the way leads through a link. Raises AptOstreeError (`unsafe-tree`)."""
     here = root
-    for name in rel.split("/")[:-1]:
+    for name in _names(rel)[:-1]:
         here = here / name
         if not is_dir(here):
             return

@@ -14,7 +14,11 @@ PACKAGE = re.compile(r"[a-z0-9][a-z0-9+.-]+(:[a-z0-9-]+)?([=/][A-Za-z0-9.+~:/-]+
 NAME = re.compile(r"[a-z0-9][a-z0-9+.-]+(:[a-z0-9-]+)?")
 MIRROR = re.compile(r"[a-z][a-z0-9+-]*:/\S*")
 KEYRING = re.compile(r"/[^\s,\[\]]+")
-PATH = re.compile(r"/[^/\0]+(/[^/\0]+)*")
+# no `.` or `..`: it is followed in a tree by root, and would lead out of it
+_NO_DOTS = r"(?!\.\.?(?:/|\Z))"
+PATH = re.compile(rf"(/{_NO_DOTS}[^/\0]+)+")
+# what Path.glob takes: `**` only as a whole name, and the tree itself is not meant by any
+GLOB = re.compile(rf"(?!(?:/\*\*)+/?\Z)(/(?:\*\*(?=/|\Z)|{_NO_DOTS}(?:(?!\*\*)[^/\0])+))+/?")
 # ostree's own rule for refs (ostree_validate_rev), with ${...} in it
 _PLACE = r"\$\{[a-z]+\}"
 REF = re.compile(rf"([A-Za-z0-9]|{_PLACE})([\w.-]|{_PLACE})*(/([A-Za-z0-9_]|{_PLACE})([\w.-]|{_PLACE})*)*")
@@ -94,7 +98,7 @@ LAYER_KEYS = (
 )  # fmt: skip
 
 KEYS = (
-    Key(name="include", kind="strings", section="The tree",
+    Key(name="include", kind="strings", pattern=WORD, section="The tree",
         text="Treefiles whose keys hold here too, relative to this one. Lists are put one after the other, those of "
              "the included file first; of everything else the including file has the last word."),
     Key(name="ref", kind="string", pattern=REF, required=True,
@@ -152,7 +156,7 @@ KEYS = (
     Key(name="usr-local", kind="string", choices=("refuse", "state"),
         text="What packages have in /usr/local: refused, or copied once to the machine's own (state)."),
     Key(name="files", kind="tables", keys=FILE_KEYS, text="Files to add, when all packages are installed."),
-    Key(name="remove-files", kind="strings", pattern=re.compile(r"/[^\0]+"),
+    Key(name="remove-files", kind="strings", pattern=GLOB,
         text="Files and directories to remove; *, ? and [] stand for what they do in a shell."),
     Key(name="postprocess", kind="strings",
         text="Shell scripts to run in the tree at the end, each begins with #!. They see the tree as /, without a "

@@ -47,6 +47,8 @@ def _text(path: Path) -> str:
         ) from error
     except UnicodeDecodeError as error:
         raise UsageError(f"the treefile '{path}' is not UTF-8 text") from error
+    except ValueError as error:  # a name no file can have
+        raise UsageError(f"cannot read the treefile {str(path)!r}: {error}") from error
 
 
 def _read(text: str, name: str) -> tuple[Reader, dict[str, Any]]:
@@ -54,6 +56,8 @@ def _read(text: str, name: str) -> tuple[Reader, dict[str, Any]]:
         data = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise UsageError(f"{name} is not TOML: {error}", hint="strings need quotes; see https://toml.io") from error
+    except (RecursionError, ValueError) as error:  # deeper lists and longer numbers than Python reads
+        raise UsageError(f"{name} cannot be read: {error}", hint="see man apt-ostree-treefile") from error
     reader = Reader(name=name, lines=tuple(text.splitlines()), keys=KEYS)
     return reader, read(reader, data)
 

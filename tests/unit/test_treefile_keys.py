@@ -55,6 +55,17 @@ content = "hello\\n"
         ('version = "1"\nautomatic-version-prefix = "2"', 4, ("exclude each other",)),
         ('snapshot = "yesterday"', 3, ("'snapshot'",)),
         ('include = ["other.toml"]', 3, ("no file beside",)),
+        ('include = ["a\\u0000b"]', 3, ("'include' cannot hold",)),
+        ('[[files]]\npath = "/../etc/x"\ncontent = ""', 4, ("'path' cannot be '/../etc/x'",)),
+        ('[[files]]\npath = "/usr/./x"\nlink = "y"', 4, ("'path' cannot be",)),
+        ('[[files]]\npath = "/usr/.."\nlink = "y"', 4, ("'path' cannot be",)),
+        ('remove-files = [\n"/usr/x",\n"/../etc/x"]', 5, ("'remove-files' cannot hold '/../etc/x'",)),
+        ('remove-files = ["/usr/share/.."]', 3, ("'remove-files' cannot hold",)),
+        ('remove-files = ["//"]', 3, ("'remove-files' cannot hold",)),
+        ('remove-files = ["/usr//x"]', 3, ("'remove-files' cannot hold",)),
+        ('remove-files = ["/."]', 3, ("'remove-files' cannot hold",)),
+        ('remove-files = ["/**"]', 3, ("'remove-files' cannot hold",)),
+        ('remove-files = ["/usr/share/doc/**.gz"]', 3, ("'remove-files' cannot hold",)),
         ('[[layers]]\nname = "a"\nref = "a"\npackages = ["a1"]\nunits = ["x"]', 7, ("unknown key 'units'",)),
         ('[[layers]]\nname = "a"\nref = "a"\n[[layers]]\nname = "b"\npakages = []', 8, ("unknown key 'pakages'",)),
         ('[[layers]]\nname = "a"\npackages = ["a1"]', 3, ("'ref' is missing",)),
@@ -159,3 +170,14 @@ def test_snapshots_of_archives() -> None:
     ]
     keyed = selection.sources(parse(f'{HEAD}snapshot = "20260801"'), "amd64")
     assert all(line.startswith("deb [signed-by=/") and "check-valid-until=no]" in line for line in keyed)
+
+
+def test_what_may_be_removed() -> None:
+    patterns = ["/usr/share/doc/**/*.gz", "/usr/..x", "/.a", "/etc/*.d/", "/usr/[ab]?/*"]
+    assert parse(f"{HEAD}remove-files = {patterns}").remove_files == tuple(patterns)
+
+
+@pytest.mark.parametrize("text", [f"x = {'[' * 3000}", f"x = {'9' * 5000}"], ids=["deep", "long"])
+def test_what_python_cannot_read_is_refused(text: str) -> None:
+    with pytest.raises(UsageError, match="cannot be read"):
+        parse(text)
