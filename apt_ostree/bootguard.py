@@ -135,10 +135,11 @@ def noted(paths: Paths) -> Former | None:
             menus={Path(path): base64.b64decode(data) for path, data in found["menus"].items()},
             wrong=frozenset((str(kernel), str(what)) for kernel, what in found["wrong"]),
         )
+        places = (*former.files, *former.trees, *(str(path.relative_to(paths.boot)) for path in former.menus))
     except (KeyError, ValueError, TypeError, AttributeError):
         return None
-    places = (*former.files, *former.trees, *(str(path.relative_to(paths.boot)) for path in former.menus))
-    sound = _LOADER.fullmatch(former.loader) and not any(".." in place.split("/") for place in places)
+    inside = not any(place.startswith("/") or ".." in place.split("/") for place in places)
+    sound = _LOADER.fullmatch(former.loader) and inside
     return former if sound else None
 
 

@@ -6,6 +6,7 @@ and GRUB's places are written into the file. So nothing can be left behind, not 
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -40,6 +41,7 @@ class ImagePlan:
     ref: str
     commit: str
     target: Path
+    replaces: bool  # what has that name by then; else it is an error
     format: str
     stateroot: str
     kargs: tuple[str, ...]
@@ -76,8 +78,22 @@ def make(plan: ImagePlan, reporter: Reporter) -> int:
         # a password's hash is not for everybody to read
         made.chmod(0o600 if plan.login.shadow else 0o644)
         point("image-rename")
-        made.replace(plan.target)
+        _name(made, plan)
     return taken
+
+
+def _name(made: Path, plan: ImagePlan) -> None:
+    """Give the image its name. Raises AptOstreeError when somebody else has taken it meanwhile."""
+    if plan.replaces:
+        made.replace(plan.target)
+        return
+    try:
+        os.link(made, plan.target)  # rename(2) would replace it
+    except FileExistsError as error:
+        raise AptOstreeError(
+            f"'{plan.target}' has come to be while the image was made",
+            hint="choose another name, or replace it with --force",
+        ) from error
 
 
 @contextmanager

@@ -65,7 +65,7 @@ def exit_status() -> tuple[tuple[str, str], ...]:
     for kind in _kinds(AptOstreeError):
         codes.setdefault(kind.exit_code, " ".join((kind.__doc__ or "").split()))
     codes[EXIT_BUG] = "A bug of apt-ostree."
-    codes[EXIT_UNCHANGED] = "There was nothing to do; only with --unchanged-exit-77."
+    codes[EXIT_UNCHANGED] = "There was nothing to do; only with --unchanged-exit-77, --check or --preview."
     return tuple((str(code), text) for code, text in sorted(codes.items()))
 
 

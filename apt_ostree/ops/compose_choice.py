@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -60,6 +61,15 @@ def directory(target: Target) -> Path:
 
 def write(path: Path, text: str) -> None:
     """By a new file and a rename: whoever reads it sees the old or the new one."""
-    fresh = path.with_name(f".{path.name}.{os.getpid()}")
-    fresh.write_text(text)
-    fresh.rename(path)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")  # no name somebody could have taken
+    fresh = Path(name)
+    try:
+        with os.fdopen(handle, "w") as file:
+            os.fchmod(handle, 0o644)
+            file.write(text)
+            file.flush()
+            os.fsync(handle)
+        fresh.rename(path)
+    except BaseException:
+        fresh.unlink(missing_ok=True)
+        raise

@@ -81,6 +81,7 @@ def _plan(request: Request) -> tuple[image.ImagePlan, disk.Content]:
         ref=request.ref,
         commit=commit,
         target=request.target,
+        replaces=request.force,
         format=request.format,
         stateroot=request.stateroot,
         kargs=image.kargs(layout, kargs.words("--karg", request.kargs)),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -141,10 +142,25 @@ def _make(
     while len(made) <= len(stack.layers):
         made.append(compose_layers.build(context, stack, made))
     if target.moves and stack.layers:
-        for commit in made:
-            if commit.fresh:
-                ostree.ref_create(target.repo, commit.ref, commit.checksum)
+        _move(stack, [commit for commit in made if commit.fresh])
     return tuple(made), warnings
+
+
+def _move(stack: Stack, made: Sequence[MadeCommit]) -> None:
+    """Let the branches lead to what was made, the tree's own last; when one cannot be moved, none has moved."""
+    repo, moved = stack.target.repo, list[MadeCommit]()
+    former = {stack.target.ref: stack.target.previous, **{item.ref: item.previous for item in stack.layers}}
+    try:
+        for commit in reversed(made):
+            moved.append(commit)
+            ostree.ref_create(repo, commit.ref, commit.checksum)
+    except BaseException:
+        for commit in moved:
+            if former[commit.ref]:
+                ostree.ref_create(repo, commit.ref, former[commit.ref])
+            elif commit.ref in ostree.refs(repo):
+                ostree.ref_delete(repo, commit.ref)
+        raise
 
 
 def _fetch(context: Context, target: tree.Target, chosen: Chosen) -> int:

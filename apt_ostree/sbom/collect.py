@@ -57,6 +57,10 @@ def inventory(view: View, commit: Commit, *, name: str) -> Inventory:
 def _installed(status: str) -> Iterator[Deb822]:
     for stanza in Deb822.iter_paragraphs(io.StringIO(status), use_apt_pkg=False):
         if stanza.get("Status", "").split()[-1:] and stanza["Status"].split()[-1] in _STATES:
+            if not (stanza.get("Package") and stanza.get("Version")):
+                raise AptOstreeError(
+                    "the dpkg database has a package without a name or a version", hint="dpkg --audit", code="no-dpkg"
+                )
             yield stanza
 
 

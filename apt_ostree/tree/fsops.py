@@ -90,8 +90,10 @@ def exists(path: Path) -> bool:
 
 
 def remove(path: Path) -> None:
-    """Remove whatever has this name; nothing when there is none."""
+    """Remove whatever has this name; nothing when there is none. Never the root of the machine."""
     if is_dir(path):
+        if path.samefile("/"):
+            raise AptOstreeError(f"'{path}' is the root of this machine, and no part of a tree", code="unsafe-tree")
         shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)

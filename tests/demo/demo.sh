@@ -29,7 +29,7 @@ chmod 0700 "$STATE"
 
 say "1. A base: real Debian 13, composed into an OSTree repo"
 [ -d "$REPO/objects" ] || ostree init --repo="$REPO" --mode=bare
-stamp=$(cat "$TREEFILE" apt_ostree/compose.py apt_ostree/tree/*.py | sha256sum)
+stamp=$(cat "$TREEFILE" apt_ostree/compose/*.py apt_ostree/tree/*.py | sha256sum)
 if [ "$(cat "$STATE/stamp" 2>/dev/null)" = "$stamp" ] && ostree rev-parse --repo="$REPO" "$REF" >/dev/null 2>&1; then
   echo "kept from the last run: $(ostree rev-parse --repo="$REPO" "$REF")"
 else

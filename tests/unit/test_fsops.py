@@ -27,6 +27,18 @@ def test_no_path_leads_out(
     assert not removed and [path.name for path in root.iterdir()] == ["usr"]
 
 
+def test_the_root_of_the_machine_is_never_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    removed: list[Path] = []
+    monkeypatch.setattr(fsops.shutil, "rmtree", removed.append)  # if the refusal fails, nothing must be lost
+    for path in (Path("/"), Path("/usr/..")):
+        with pytest.raises(AptOstreeError):
+            fsops.remove(path)
+    assert not removed
+    (tmp_path / "d").mkdir()
+    fsops.remove(tmp_path / "d")
+    assert removed == [tmp_path / "d"]
+
+
 def test_names_with_dots_in_them_are_names(tmp_path: Path) -> None:
     assert fsops.make_dir(tmp_path, "usr/..x").is_dir()
     fsops.discard(tmp_path, "usr/..x")
