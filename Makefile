@@ -27,7 +27,7 @@ PACKAGES := apt bubblewrap dpkg mount ostree mmdebstrap debian-archive-keyring u
 PACKAGES_BOOT := ovmf qemu-system-x86
 
 help: ## Show this
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: packages packages-boot
 packages: WANTED = $(PACKAGES)
@@ -76,7 +76,7 @@ test-real: setup ## Tests on real Debian trees (root)
 test-boot: setup packages-boot ## Disks that boot, in QEMU without KVM (root; a boot takes a minute)
 	$(PYTEST) tests/boot/test_boot_image.py
 
-test-guest: setup packages-boot ## One machine's life in QEMU, boot after boot; a draft: only its first boots have been seen
+test-guest: setup packages-boot ## One machine's life in QEMU, boot after boot
 	$(PYTEST) tests/boot/test_guest.py
 
 lint: setup ## Style, types and layers
