@@ -110,7 +110,7 @@ class Objects:
     def _content(self, checksum: str) -> Content:
         path = self.path(checksum, self._suffix)
         if self.mode == "archive":
-            with path.open("rb") as file:
+            with regular(path) as file:
                 return _archived(file.read(int.from_bytes(file.read(8)[:4], "big")))
         info = path.lstat()
         if self.mode == "bare-user":

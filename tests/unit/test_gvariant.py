@@ -89,6 +89,12 @@ def test_values_of_a_nested_type_are_read_in_no_time() -> None:
     assert time.process_time() - begun < 5
 
 
+def test_keys_of_a_dictionary_are_basic() -> None:
+    entry = gvariant.encode((["a"], "b"), "(ass)")
+    with pytest.raises(gvariant.GVariantError, match="not a key and a value"):
+        gvariant.decode(gvariant.frame(entry, [len(entry)]), "a{ass}")
+
+
 def test_a_string_ends_with_its_zero() -> None:
     with pytest.raises(gvariant.GVariantError, match="zero in it"):
         gvariant.decode(b"a\0b\0", "s")

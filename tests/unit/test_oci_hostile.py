@@ -197,14 +197,18 @@ def test_a_file_is_its_owners_alone_until_it_has_its_mode(tmp_path: Path, repo: 
     stage.content(Content(uid=0, gid=0, mode=0o104755, size=6), data())
 
 
-def test_links_of_a_repo_are_not_followed(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("mode", "suffix"), [("bare-user-only", "file"), ("archive", "filez")])
+def test_links_of_a_repo_are_not_followed(mode: str, suffix: str, tmp_path: Path) -> None:
     (tmp_path / "secret").write_text("secret")
-    objects = Objects(ocitrees.repo(tmp_path / "bare", "bare-user-only"))
-    place = objects.path("0" * 64, "file")
+    objects = Objects(ocitrees.repo(tmp_path / "there", mode))
+    place = objects.path("0" * 64, suffix)
     place.parent.mkdir(exist_ok=True)
     place.symlink_to(tmp_path / "secret")
     with pytest.raises(ObjectError, match="symbolic link"):
         list(objects.chunks("0" * 64))
+    if mode == "archive":
+        with pytest.raises(ObjectError, match="symbolic link"):
+            objects.content("0" * 64)
 
 
 def test_links_of_a_tree_are_not_read(tmp_path: Path) -> None:
