@@ -45,7 +45,7 @@ def guarded(context: Context, store: Store, log_directory: Path | None) -> Itera
     with interrupts.installed():
         mount.enter_private_namespace()
         make_writable(context.paths)
-        _refuse_links(store)
+        refuse_links(store)
         with lock.hold(store, context.options.command, context.options.wait) as held:
             point("lock")
             remove_stale(store)
@@ -73,8 +73,11 @@ def _catch_up(paths: Paths) -> None:
     note.unlink()
 
 
-def _refuse_links(store: Store) -> None:
-    """Our corner of a repo that somebody else made must not lead out of it: what is in `work` is removed as root."""
+def refuse_links(store: Store) -> None:
+    """Our corner of a repo that somebody else made must not lead out of it: what is in `work` is removed.
+
+    Raises AptOstreeError.
+    """
     ours = (store.root.parent, store.root, store.lock, store.work, store.debs, store.apt, store.staged_initrds)
     for path in (*ours, store.root / "live", store.root / "log"):
         if path.is_symlink():

@@ -8,11 +8,14 @@ is checked, and what does not fit raises GVariantError.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 _SIZES = {"y": 1, "b": 1, "n": 2, "q": 2, "i": 4, "u": 4, "h": 4, "x": 8, "t": 8, "d": 8}
 _SIGNED = "nix"
 _DEPTH = 32
+_NESTED = 16  # containers in containers of one type; libostree's have six
+_BASIC = "ybnqiuhxtdsog"  # what a dictionary may have as keys
 _SIGNATURE = 255  # characters of a type (D-Bus specification); also what bounds our recursion over types
 
 
@@ -34,31 +37,42 @@ def decode(data: bytes, type_string: str) -> Any:
         raise GVariantError(f"not a GVariant of type '{type_string}': {error}") from error
 
 
-def _end_of(types: str, start: int) -> int:
+def _end_of(types: str, start: int, depth: int = 0) -> int:
     """Index behind the single complete type that begins at `start`."""
+    if depth > _NESTED:
+        raise GVariantError("a type is nested too deeply")
     first = types[start]
     if first in "am":
-        return _end_of(types, start + 1)
+        return _end_of(types, start + 1, depth + 1)
     if first not in "({":
         if first not in _SIZES and first not in "sogv":
             raise GVariantError(f"unknown type '{first}'")
         return start + 1
     close, at = {"(": ")", "{": "}"}[first], start + 1
+    members = 0
     while types[at] != close:
-        at = _end_of(types, at)
+        at = _end_of(types, at, depth + 1)
+        members += 1
+    if first == "{" and (members != 2 or types[start + 1] not in _BASIC):
+        raise GVariantError("a dictionary entry is not a key and a value")
     return at + 1
 
 
-def _members(kind: str) -> list[str]:
+# the types of a commit are few, and asked for at each of its values
+
+
+@lru_cache(maxsize=256)
+def _members(kind: str) -> tuple[str, ...]:
     """Types inside a tuple or a dictionary entry."""
     found, at = [], 1
     while at < len(kind) - 1:
         end = _end_of(kind, at)
         found.append(kind[at:end])
         at = end
-    return found
+    return tuple(found)
 
 
+@lru_cache(maxsize=256)
 def _alignment(kind: str) -> int:
     first = kind[0]
     if first in "am":
@@ -68,6 +82,7 @@ def _alignment(kind: str) -> int:
     return 8 if first == "v" else _SIZES.get(first, 1)
 
 
+@lru_cache(maxsize=256)
 def _fixed(kind: str) -> int:
     """Size in bytes of a type of fixed size, 0 for the others."""
     first = kind[0]
@@ -108,6 +123,8 @@ def _value(data: bytes, kind: str, depth: int) -> Any:
     if first in "sog":
         if data[-1:] != b"\0":
             raise GVariantError("a string is not terminated")
+        if b"\0" in data[:-1]:
+            raise GVariantError("a string has a zero in it")
         return data[:-1].decode("utf-8")
     if first == "v":
         return _variant(data, depth)
@@ -164,7 +181,7 @@ def _elements(data: bytes, kind: str) -> list[bytes]:
     return parts
 
 
-def _tuple(data: bytes, members: list[str], depth: int) -> list[Any]:
+def _tuple(data: bytes, members: tuple[str, ...], depth: int) -> list[Any]:
     width, at, tail, values = _offset_size(len(data)), 0, len(data), []
     framed = sum(1 for member in members[:-1] if not _fixed(member))
     limit = len(data) - width * framed

@@ -6,13 +6,14 @@ A directory is stored uncompressed as `objects/xx/yyyy.dirtree` in every repo mo
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from apt_ostree.commits import CommitError
 from apt_ostree.errors import NotRootError
 
+MAX_PATHS = 5_000_000  # of a tree; a system has a tenth of it
 _DEPTH = 200  # directories in directories; a path of the kernel has 4096 bytes
 
 
@@ -36,9 +37,10 @@ class Trees:
 
     repo: Path
     known: dict[str, Tree]
+    counted: dict[str, int]
 
     def __init__(self, repo: Path) -> None:
-        self.repo, self.known = repo, {}
+        self.repo, self.known, self.counted = repo, {}, {}
 
     def tree(self, checksum: str) -> Tree:
         """One directory. Raises TreeError, NotRootError."""
@@ -59,10 +61,16 @@ class Trees:
         """A directory and all below it, each with its path; the top one is "". Raises TreeError."""
         if depth > _DEPTH:
             raise TreeError(f"the directories of {checksum} are too deep")
+        if not depth:
+            self.check(checksum)
         tree = self.tree(checksum)
         yield prefix, tree
         for name, (below, _) in tree.dirs.items():
             yield from self.walk(below, f"{prefix}/{name}" if prefix else name, depth + 1)
+
+    def check(self, checksum: str) -> None:
+        """Raise TreeError for a tree that nobody could walk to its end."""
+        count(checksum, self.tree, self.counted)
 
     def own(self, checksum: str, others: Sequence[str], depth: int = 0) -> Iterator[str]:
         """Objects of a tree that lie at paths where none of the `others` has the same object. Raises TreeError.
@@ -79,6 +87,24 @@ class Trees:
                 yield found
         for name, (below, _) in tree.dirs.items():
             yield from self.own(below, [o.dirs[name][0] for o in rest if name in o.dirs], depth + 1)
+
+
+def count(checksum: str, load: Callable[[str], Tree], known: dict[str, int] | None = None, depth: int = 0) -> int:
+    """Paths in a tree, each directory counted once: a directory may be in many others, and those in many again.
+
+    Raises TreeError for more than MAX_PATHS.
+    """
+    known = {} if known is None else known
+    if checksum not in known:
+        if depth > _DEPTH:
+            raise TreeError(f"the directories of {checksum} are too deep")
+        tree = load(checksum)
+        total = len(tree.files) + len(tree.dirs)
+        total += sum(count(below, load, known, depth + 1) for below, _ in tree.dirs.values())
+        if total > MAX_PATHS:
+            raise TreeError(f"the tree {checksum} has more than {MAX_PATHS} paths", code="bad-image")
+        known[checksum] = total
+    return known[checksum]
 
 
 def object_path(repo: Path, checksum: str, kind: str) -> Path:

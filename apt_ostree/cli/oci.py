@@ -115,7 +115,8 @@ def export(settings: Settings, options: ExportOptions) -> int:
     the image. A signature of the commit, made with 'apt-ostree repo sign' before, is in an encapsulated image as well.
 
     The same commit gives the same image, byte by byte, wherever the same zlib or zstd makes it. Layers that the
-    directory of an oci: image has already are not compressed again.
+    directory of an oci: image has already are not compressed again. An oci-archive: is written anew each time: images
+    that it has under other tags are not kept. A file that is no such archive is left alone.
     """
     from apt_ostree.cli import screen
     from apt_ostree.ops import oci_export as op

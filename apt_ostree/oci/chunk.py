@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from apt_ostree.oci import names, owners
+from apt_ostree.oci.layout import BadImageError
 
 _SINGLE = 0.6  # of the layers are of one component each
 _RESERVED = "Reserved for new packages"
@@ -90,10 +91,14 @@ def _kept(components: Mapping[str, Component], limit: int, previous: Sequence[Se
 
 
 def previous_of(manifest: Mapping[str, Any]) -> tuple[tuple[str, ...], ...]:
-    """The components of each layer of a manifest but the first; nothing when it does not say."""
-    found = []
-    for layer in manifest.get("layers", ())[1:]:
-        annotations = layer.get("annotations") or {} if isinstance(layer, dict) else {}
+    """The components of each layer of a manifest but the first; nothing when it does not say. Raises BadImageError."""
+    layers, found = manifest.get("layers") or [], []
+    if not isinstance(layers, list) or not all(isinstance(layer, dict) for layer in layers):
+        raise BadImageError("the layers of the image before are no list of descriptors")
+    for layer in layers[1:]:
+        annotations = layer.get("annotations") or {}
+        if not isinstance(annotations, dict):
+            raise BadImageError("the annotations of a layer of the image before are no object")
         text = annotations.get(names.COMPONENTS)
         if isinstance(text, str):
             found.append(tuple(name for name in text.split(",") if name))

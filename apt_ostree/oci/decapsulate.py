@@ -114,9 +114,11 @@ def _attributes(state: _State, reader: Reader, member: Member) -> bytes:
     else:
         raise BadImageError(f"'{member.path}' is a link to attributes that are not there")
     try:
-        gvariant.decode(data, XATTRS)
+        named = [name for name, _ in gvariant.decode(data, XATTRS)]
     except gvariant.GVariantError as error:
         raise BadImageError(f"'{member.path}' cannot be read: {error}") from error
+    if not all(name.find(b"\0") == len(name) - 1 > 0 for name in named):
+        raise BadImageError(f"'{member.path}' has an attribute with a name that cannot be")
     return data
 
 

@@ -12,9 +12,10 @@ from typing import Any
 
 from apt_ostree.containers import ExportedLayer
 from apt_ostree.errors import AptOstreeError
-from apt_ostree.oci import chunk, compress, config, encapsulate, names, owners, plain
+from apt_ostree.oci import chunk, compress, config, decompress, encapsulate, names, owners, plain
 from apt_ostree.oci import source as sources
 from apt_ostree.oci.config import Layer, Wanted
+from apt_ostree.oci.decompress import Budget
 from apt_ostree.oci.layout import BadImageError, Descriptor, Layout, canonical, descriptor, loads
 from apt_ostree.oci.source import CommitSource, Source
 from apt_ostree.report import Advanced, Reporter, phase
@@ -165,7 +166,7 @@ def _layer(
     layout: Layout, job: _Job, index: int, known: Mapping[str, Descriptor], workers: compress.Workers
 ) -> tuple[Layer, ExportedLayer]:
     piece = job.pieces[index]
-    found = _known(job, index, known)
+    found = _known(layout, job, index, known)
     if found is None:
         with layout.new_blob() as file:
             with compress.writing(file, job.recipe.compression, workers) as blob:
@@ -173,8 +174,7 @@ def _layer(
             made = blob.result
             media_type = f"{names.LAYER}+{job.recipe.compression}"
             stored = Descriptor(media_type=media_type, digest=made.digest, size=made.size)
-            fresh = not layout.has(stored)
-            layout.keep(file, stored)
+            fresh = layout.keep(file, stored)
         diff_id, uncompressed = made.diff_id, made.uncompressed
     else:
         (stored, diff_id, uncompressed), fresh = found, False
@@ -191,14 +191,28 @@ def _layer(
     return layer, exported
 
 
-def _known(job: _Job, index: int, known: Mapping[str, Descriptor]) -> tuple[Descriptor, str, int] | None:
+def _known(
+    layout: Layout, job: _Job, index: int, known: Mapping[str, Descriptor]
+) -> tuple[Descriptor, str, int] | None:
     """A blob with just this tar in it, where the layout has one: reading it all is faster than compressing it."""
     if not known:
         return None
     with compress.hashing() as layer:
         _tar(job, index, layer)
     diff_id, total = layer.finish()
-    return (known[diff_id], diff_id, total) if diff_id in known else None
+    blob = known.get(diff_id)
+    return (blob, diff_id, total) if blob and _is(layout, blob, diff_id, total) else None
+
+
+def _is(layout: Layout, blob: Descriptor, diff_id: str, total: int) -> bool:
+    """True when a blob is what its digest says and has this tar in it: configs of others may say what they like."""
+    try:
+        with layout.blob(blob.digest).open("rb") as file, decompress.reading(file, blob, diff_id, Budget(total)) as tar:
+            for _ in tar.chunks(total):
+                pass
+    except (OSError, AptOstreeError):
+        return False
+    return True
 
 
 def _tar(job: _Job, index: int, sink: compress.Layer) -> None:
@@ -215,12 +229,14 @@ def _tar(job: _Job, index: int, sink: compress.Layer) -> None:
 
 
 def known_layers(layout: Layout, compression: str) -> dict[str, Descriptor]:
-    """diff_id -> blob of every layer that images of the layout have, compressed that way."""
+    """diff_id -> blob of every layer that images of the layout say they have, compressed that way."""
     found: dict[str, Descriptor] = {}
     for manifest, image in _images(layout):
-        for value, diff_id in zip(
-            manifest.get("layers", ()), image.get("rootfs", {}).get("diff_ids", ()), strict=False
-        ):
+        layers, rootfs = manifest.get("layers"), image.get("rootfs")
+        diff_ids = rootfs.get("diff_ids") if isinstance(rootfs, dict) else None
+        if not isinstance(layers, list) or not isinstance(diff_ids, list):
+            continue
+        for value, diff_id in zip(layers, diff_ids, strict=False):
             with suppress(BadImageError):
                 blob = descriptor(value)
                 if blob.media_type == f"{names.LAYER}+{compression}" and layout.has(blob):

@@ -130,7 +130,10 @@ def _of_layout(reference: Reference) -> Image:
 def _own(index: dict[str, Any]) -> Descriptor:
     """The manifest for this machine's architecture."""
     wanted = names.go_architecture("")
-    for entry in index.get("manifests", ()):
+    manifests = index.get("manifests")
+    if not isinstance(manifests, list):
+        raise BadImageError("the index lists no manifests")
+    for entry in manifests:
         platform = entry.get("platform") if isinstance(entry, dict) else None
         if isinstance(platform, dict) and platform.get("architecture") == wanted:
             return descriptor(entry)

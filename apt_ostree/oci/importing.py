@@ -18,13 +18,13 @@ from pathlib import Path
 from apt_ostree import __version__, commitmeta, commits, repos
 from apt_ostree.composefs import CONFIG as PREPARE_ROOT
 from apt_ostree.composefs import setting
-from apt_ostree.errors import AptOstreeError, NotRootError
+from apt_ostree.errors import AptOstreeError, NotRootError, VerificationError
 from apt_ostree.oci import decapsulate, decompress, derived, kept, names, owners, staging
 from apt_ostree.oci.decompress import Budget
 from apt_ostree.oci.derived import LayerTree, Merge, Rules
 from apt_ostree.oci.fetch import Image
 from apt_ostree.oci.layout import BadImageError, Descriptor, canonical
-from apt_ostree.oci.objects import Objects, read_whole
+from apt_ostree.oci.objects import Content, Objects, read_whole
 from apt_ostree.oci.staging import Stage
 from apt_ostree.paths import Store
 from apt_ostree.report import Advanced, Reporter, Warned, phase
@@ -34,6 +34,7 @@ ENCAPSULATED, DERIVED, PLAIN = "encapsulated", "derived", "plain"
 MAX_SIZE = 64 * 1024**3  # bytes all layers may decompress to
 _IMPORTER_KEY = "ostree.importer.version"
 _LAYER_KEY = "apt-ostree.container-layer"  # of a layer's commit; what it is in JSON, or that it has only objects
+_DIFF_ID_KEY = "apt-ostree.container-diffid"  # of a layer's commit: what its tar was held to
 _OBJECTS = "objects"
 _VAR_SINCE = (2024, 3)  # the libostree that brings a commit's /var to a new machine
 _MODES = ("bare", "bare-user", "archive")
@@ -85,9 +86,9 @@ class _Pull:
     first: str = ""  # the commit, when its layer was read already
     keep: bool = True  # when the rest does not come, what has come is kept in the repo
 
-    def has(self, blob: Descriptor) -> bool:
+    def has(self, blob: Descriptor, diff_id: str) -> bool:
         """True when a layer need not be read."""
-        return names.blob_ref(blob.digest) in self.made or bool(_kept(self, blob, _OBJECTS))
+        return names.blob_ref(blob.digest) in self.made or bool(_kept(self, blob, diff_id, _OBJECTS))
 
     def load(self, commit: str) -> commits.Loaded:
         """A commit that has just come, or was there before."""
@@ -118,6 +119,7 @@ def look(image: Image, repo: Path, way: Look, reporter: Reporter) -> str:
     Of an encapsulated image that is the commit's own layer and those with the wanted files; of others it is all.
     `pull` goes on from there. Raises BadImageError for what does not verify, AptOstreeError.
     """
+    kept.check_ref(repo, names.image_ref(image.reference))
     stage = Stage(way.place, repos.mode(way.place), Objects(repo))
     run = _Pull(image, repo, stage, Budget(MAX_SIZE), reporter, plan_of(image), keep=way.keep)
     with phase(reporter, "look", "Looking at the image"):
@@ -126,8 +128,8 @@ def look(image: Image, repo: Path, way: Look, reporter: Reporter) -> str:
                 run.first = _first(run)
                 way.judge(run.first)
             commit = _all(run) if run.plan.ordinary else _until(run, way.wanted)
-        except AptOstreeError:
-            _salvage(run)
+        except AptOstreeError as error:
+            _salvage(run, error)
             raise
     if run.plan.owned:
         stage.ref(names.blob_ref(run.plan.owned[0][0].digest), run.first)
@@ -151,7 +153,7 @@ def _until(run: _Pull, wanted: Sequence[str]) -> str:
     for blob, diff_id in (*likely, *(one for one in run.plan.owned[1:] if one not in likely)):
         if all(run.stage.has(checksum, "file") for checksum in files):
             break
-        if not run.has(blob):
+        if not run.has(blob, diff_id):
             _chunk(run, blob, diff_id)
     return run.first
 
@@ -176,6 +178,7 @@ def pull(
     """
     plan = plan_of(image)
     _check_mode(repo)
+    kept.check_ref(repo, names.image_ref(image.reference))
     known = None if place is None else contextlib.nullcontext(Stage(place, repos.mode(place), Objects(repo)))
     with known or _staged(repo) as stage:
         run = _Pull(image, repo, stage, Budget(max_size), reporter, plan)
@@ -240,6 +243,8 @@ def _staged(repo: Path) -> Iterator[Stage]:
     shutil.rmtree(place, ignore_errors=True)
     place.parent.mkdir(parents=True, exist_ok=True)
     mode = repos.mode(repo)
+    place.parent.chmod(0o700)  # in `bare`, files with the owners and set-id bits of a stranger come to be here
+    place.mkdir(mode=0o700)
     try:
         ostree.init(place, mode=mode, settings={})
         yield Stage(place, mode, Objects(repo))
@@ -252,18 +257,18 @@ def _owned(run: _Pull) -> str:
     first, *others = run.plan.owned
     try:
         for blob, diff_id in others:
-            if not run.has(blob):
+            if not run.has(blob, diff_id):
                 _chunk(run, blob, diff_id)
-    except AptOstreeError:
-        _salvage(run)
+    except AptOstreeError as error:
+        _salvage(run, error)
         raise
     ref = names.blob_ref(first[0].digest)
-    if base := _kept(run, first[0], ""):
+    if base := _kept(run, *first, ""):
         return base
     base = _first(run)
     if gone := staging.missing(run.stage, base):
-        _salvage(run)
         raise BadImageError(f"the image lacks {len(gone)} objects of its commit", details=gone[:5])
+    staging.check_paths(run.stage, base)
     run.made[ref] = base
     return base
 
@@ -271,15 +276,15 @@ def _owned(run: _Pull) -> str:
 def _first(run: _Pull) -> str:
     """The layer with the commit, whose files may not be there yet."""
     blob, diff_id = run.plan.owned[0]
-    if found := run.first or _kept(run, blob, ""):
+    if found := run.first or _kept(run, blob, diff_id, ""):
         return found
     with _opened(run, blob, diff_id) as tar:
         return decapsulate.read(tar, run.stage, first=True).commit
 
 
-def _salvage(run: _Pull) -> None:
-    """What has come need not be fetched again."""
-    if run.keep:
+def _salvage(run: _Pull, error: AptOstreeError) -> None:
+    """What has come need not be fetched again, unless the image is bad: nothing of such a one is taken."""
+    if run.keep and not isinstance(error, VerificationError):
         _publish(run)
 
 
@@ -293,13 +298,17 @@ def _opened(run: _Pull, blob: Descriptor, diff_id: str) -> Iterator[decompress.T
     run.reporter.event(Advanced(done=sum(max(0, layer.size) for layer in run.fetched), total=total, unit="bytes"))
 
 
-def _kept(run: _Pull, blob: Descriptor, kind: str) -> str:
-    """The commit of a layer that the repo has, if it was read as this kind; empty for none.
+def _kept(run: _Pull, blob: Descriptor, diff_id: str, kind: str) -> str:
+    """The commit of a layer that the repo has, if it was read as this kind and held to this diff_id; empty for none.
 
     The same blob may be an ordinary layer of another image: then the commit of its ref is a tree of what is in it.
+    A commit from an image cannot say which diff_id its layer had; the images do that have it.
     """
     checksum = kept.resolved(run.repo, names.blob_ref(blob.digest))
-    if not checksum or commits.load(run.repo, checksum).metadata.get(_LAYER_KEY, "") != kind:
+    metadata = commits.load(run.repo, checksum).metadata if checksum else {}
+    if not checksum or metadata.get(_LAYER_KEY, "") != kind:
+        return ""
+    if not (metadata.get(_DIFF_ID_KEY) == diff_id if kind else kept.vouched(run.repo, blob.digest, diff_id)):
         return ""
     told = run.image.labels().get(names.COMMIT, "")
     return "" if not kind and told and told != checksum else checksum
@@ -311,7 +320,7 @@ def _chunk(run: _Pull, blob: Descriptor, diff_id: str) -> None:
     root = run.stage.add("dirtree", staging.dirtree({one: one for one in found.files}, {}))
     meta = run.stage.add("dirmeta", staging.dirmeta(0, 0, 0o755))
     run.made[names.blob_ref(blob.digest)] = run.stage.add(
-        "commit", staging.commit(root, meta, metadata={_LAYER_KEY: _OBJECTS})
+        "commit", staging.commit(root, meta, metadata={_LAYER_KEY: _OBJECTS, _DIFF_ID_KEY: diff_id})
     )
 
 
@@ -330,11 +339,11 @@ def _ordinary(run: _Pull, base: str) -> list[LayerTree]:
     rules = Rules(whole=not base or _takes_all(run, base), factory=_version() < _VAR_SINCE)
     trees = []
     for blob, diff_id in run.plan.ordinary:
-        tree = _stored_layer(run, blob, rules)
+        tree = _stored_layer(run, blob, diff_id, rules)
         if tree is None:
             with _opened(run, blob, diff_id) as tar:
                 tree = derived.read(tar, run.stage, rules)
-            checksum = run.stage.add("commit", _layer_commit(tree, rules))
+            checksum = run.stage.add("commit", _layer_commit(tree, diff_id, rules))
             run.made[names.blob_ref(blob.digest)] = checksum
         trees.append(tree)
         if tree.left_out and base:
@@ -359,18 +368,20 @@ def _takes_all(run: _Pull, base: str) -> bool:
     return setting(text) != "no" or "transient=true" in text.replace(" ", "").lower()
 
 
-def _layer_commit(tree: LayerTree, rules: Rules) -> bytes:
+def _layer_commit(tree: LayerTree, diff_id: str, rules: Rules) -> bytes:
     told = {"implied": tree.implied, "left-out": tree.left_out, "rules": [rules.whole, rules.factory]}
-    return staging.commit(tree.root, tree.meta, metadata={_LAYER_KEY: json.dumps(told)})
+    return staging.commit(tree.root, tree.meta, metadata={_LAYER_KEY: json.dumps(told), _DIFF_ID_KEY: diff_id})
 
 
-def _stored_layer(run: _Pull, blob: Descriptor, rules: Rules) -> LayerTree | None:
-    """A layer that is here already, read by the same rules."""
+def _stored_layer(run: _Pull, blob: Descriptor, diff_id: str, rules: Rules) -> LayerTree | None:
+    """A layer that is here already, held to the same diff_id and read by the same rules."""
     ref = names.blob_ref(blob.digest)
     checksum = run.made.get(ref) or kept.resolved(run.repo, ref)
     if not checksum:
         return None
     loaded = run.load(checksum)
+    if loaded.metadata.get(_DIFF_ID_KEY) != diff_id:
+        return None
     try:
         told = json.loads(str(loaded.metadata.get(_LAYER_KEY, "")))
         same = told["rules"] == [rules.whole, rules.factory]
@@ -396,7 +407,7 @@ def _merge(run: _Pull, base: str, trees: list[LayerTree]) -> str:
     if root is None:
         raise BadImageError("the image has no layers")
     if trees:
-        root = merge.without_injected(root, lambda one: run.objects(one).content(one).size == 0)
+        root = merge.without_injected(root, lambda one: _is_empty(run.objects(one).content(one)))
     metadata |= _metadata(run.image, merge, root)
     reference = str(run.image.reference)
     data = staging.commit(*root, metadata=metadata, parent=base, subject=reference, timestamp=timestamp)
@@ -405,8 +416,15 @@ def _merge(run: _Pull, base: str, trees: list[LayerTree]) -> str:
     return checksum
 
 
+def _is_empty(content: Content) -> bool:
+    """A link has no size either, but says something."""
+    return not content.is_link and content.size == 0
+
+
 def _metadata(image: Image, merge: Merge, root: tuple[str, str]) -> dict[str, object]:
     version = image.labels().get(names.VERSION, "")
+    if "\0" in version:
+        raise BadImageError(f"the label {names.VERSION} has a zero in it")
     kernel = merge.kernel(root)
     layers = [layer.as_json() for layer in image.layers()]
     return {

@@ -28,6 +28,21 @@ def resolved(repo: Path, ref: str) -> str:
     return checksum if commits.CHECKSUM.fullmatch(checksum) and commits.whole(repo, checksum) else ""
 
 
+def check_ref(repo: Path, ref: str) -> None:
+    """Raise AptOstreeError for a ref that cannot be made: refs are files, so none lies below another."""
+    top = repo / "refs/heads"
+    place = top / ref
+    above = [path for path in place.parents if path.is_relative_to(top) and path.is_file()]
+    below = [path for path in place.rglob("*") if path.is_file()] if place.is_dir() else []
+    if found := (*above, *below):
+        other = found[0].relative_to(top)
+        raise AptOstreeError(
+            f"the ref '{ref}' cannot be made: there is '{other}'",
+            hint=f"ostree refs --repo={repo} --delete {other}",
+            code="exists",
+        )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stored:
     """An image a repo has: its digest, and the commit to deploy."""
@@ -70,6 +85,17 @@ def images(repo: Path) -> Mapping[str, dict[str, object]]:
                 manifest = json.loads(str(commits.load(repo, checksum).metadata.get(MANIFEST_KEY, "")))
                 found[ref] = manifest if isinstance(manifest, dict) else {}
     return found
+
+
+def vouched(repo: Path, digest: str, diff_id: str) -> bool:
+    """True when an image of the repo has the layer with this diff_id: the layer was held to it then."""
+    for ref, manifest in images(repo).items():
+        with contextlib.suppress(AptOstreeError, KeyError, ValueError, TypeError, AttributeError):
+            config = json.loads(str(commits.load(repo, resolved(repo, ref)).metadata[CONFIG_KEY]))
+            digests = [layer["digest"] for layer in manifest["layers"]]  # type: ignore[attr-defined]
+            if (digest, diff_id) in zip(digests, config["rootfs"]["diff_ids"], strict=True):
+                return True
+    return False
 
 
 def prune_layers(repo: Path) -> tuple[str, ...]:

@@ -6,7 +6,9 @@ import contextlib
 import fcntl
 import hashlib
 import json
+import os
 import tempfile
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +18,8 @@ from apt_ostree.errors import AptOstreeError, VerificationError
 from apt_ostree.oci import names
 
 MAX_JSON = 8 * 1024 * 1024  # bytes of a manifest, an index or a config; registries take 4 MiB
+_NEW = ".new-"  # begins the name of what is being written
+_STALE = 60  # seconds; a file is locked long before it is so old
 
 
 class ImageError(AptOstreeError):
@@ -72,6 +76,7 @@ def loads(data: bytes, what: str) -> dict[str, Any]:
     """An object of JSON. Raises BadImageError."""
     try:
         value = json.loads(data)
+        canonical(value)  # half a character (a lone surrogate) can be read, and not be written
     except (ValueError, RecursionError) as error:
         raise BadImageError(f"{what} is not JSON: {error}") from error
     if not isinstance(value, dict):
@@ -101,9 +106,19 @@ class Layout:
             self._write("oci-layout", {"imageLayoutVersion": "1.0.0"})
         if not self.exists():
             self._write("index.json", {"schemaVersion": 2, "mediaType": names.INDEX, "manifests": []})
+        self._sweep()
+
+    def _sweep(self) -> None:
+        """Remove what exports left that were killed. A living one has a lock on its file, or made it just now."""
+        with self._locked():
+            for path in (*self.path.glob(f"{_NEW}*"), *self.blobs.glob(f"{_NEW}*")):
+                with contextlib.suppress(OSError), _unfollowed(path) as file:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    if time.time() - os.fstat(file.fileno()).st_mtime > _STALE:
+                        path.unlink()
 
     def _write(self, name: str, value: object) -> None:
-        with tempfile.NamedTemporaryFile(dir=self.path, prefix=".new-", delete=False) as file:
+        with tempfile.NamedTemporaryFile(dir=self.path, prefix=_NEW, delete=False) as file:
             file.write(canonical(value))
         Path(file.name).chmod(0o644)
         Path(file.name).replace(self.path / name)
@@ -117,10 +132,18 @@ class Layout:
             return self.blob(descriptor.digest).stat().st_size == descriptor.size
         return False
 
+    def holds(self, descriptor: Descriptor) -> bool:
+        """True when the blob is here and is what its digest says."""
+        if not self.has(descriptor):
+            return False
+        with contextlib.suppress(OSError), self.blob(descriptor.digest).open("rb") as file:
+            return f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}" == descriptor.digest
+        return False
+
     def add(self, data: bytes, media_type: str) -> Descriptor:
         """Write a small blob, unless it is here."""
         made = Descriptor(media_type=media_type, digest=digest_of(data), size=len(data))
-        if not self.has(made):
+        if not self.holds(made):
             with self.new_blob() as file:
                 file.write(data)
                 self.keep(file, made)
@@ -129,18 +152,21 @@ class Layout:
     @contextlib.contextmanager
     def new_blob(self) -> Iterator[IO[bytes]]:
         """A file for a blob whose digest is not known yet; it is gone after the block unless it was kept."""
-        with tempfile.NamedTemporaryFile(dir=self.blobs, prefix=".new-", delete=False) as file:
+        with tempfile.NamedTemporaryFile(dir=self.blobs, prefix=_NEW, delete=False) as file:
+            fcntl.flock(file, fcntl.LOCK_SH)
             try:
                 yield file
             finally:
                 Path(file.name).unlink(missing_ok=True)
 
-    def keep(self, file: IO[bytes], descriptor: Descriptor) -> None:
-        """Give a blob its name; one that is here already stays."""
+    def keep(self, file: IO[bytes], descriptor: Descriptor) -> bool:
+        """Give a blob its name; one that is here already stays, if it is what its name says. True when it is new."""
         file.flush()
-        if not self.has(descriptor):
-            Path(file.name).chmod(0o644)
-            Path(file.name).rename(self.blob(descriptor.digest))
+        if self.holds(descriptor):
+            return False
+        Path(file.name).chmod(0o644)
+        Path(file.name).rename(self.blob(descriptor.digest))
+        return True
 
     def read(self, descriptor: Descriptor, what: str) -> bytes:
         """A small blob, held to its descriptor. Raises ImageError, BadImageError."""
@@ -188,6 +214,10 @@ class Layout:
         with (self.path / "oci-layout").open("rb") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield
+
+
+def _unfollowed(path: Path) -> IO[bytes]:
+    return os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC), "rb")
 
 
 def _tag(entry: Mapping[str, Any]) -> str:

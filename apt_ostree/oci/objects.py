@@ -7,12 +7,14 @@ has none; archive: a header and deflated bytes in one file, `.filez` (ostree's r
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import stat
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from apt_ostree import gvariant, repos
 from apt_ostree.commits import CommitError
@@ -21,6 +23,7 @@ from apt_ostree.errors import NotRootError
 XATTRS = "a(ayay)"
 META = "user.ostreemeta"
 CHUNK = 256 * 1024
+_SMALL = 64 * 1024 * 1024  # bytes of a file that is read into memory
 
 
 class ObjectError(CommitError):
@@ -107,7 +110,7 @@ class Objects:
     def _content(self, checksum: str) -> Content:
         path = self.path(checksum, self._suffix)
         if self.mode == "archive":
-            with path.open("rb") as file:
+            with regular(path) as file:
                 return _archived(file.read(int.from_bytes(file.read(8)[:4], "big")))
         info = path.lstat()
         if self.mode == "bare-user":
@@ -123,7 +126,7 @@ class Objects:
     def chunks(self, checksum: str) -> Iterator[bytes]:
         """Bytes of a regular file. Raises ObjectError, NotRootError."""
         place = self._place(checksum, "content")
-        with place._reading(checksum), place.path(checksum, place._suffix).open("rb", buffering=0) as file:
+        with place._reading(checksum), regular(place.path(checksum, place._suffix)) as file:
             if place.mode != "archive":
                 while data := file.read(CHUNK):
                     yield data
@@ -164,5 +167,30 @@ def _archived(header: bytes) -> Content:
 
 
 def read_whole(objects: Objects, checksum: str) -> bytes:
-    """A small file."""
-    return b"".join(objects.chunks(checksum))
+    """A small file; nothing of a link. Raises ObjectError for a big one."""
+    return b"" if objects.content(checksum).is_link else whole(objects.chunks(checksum), checksum)
+
+
+def whole(chunks: Iterable[bytes], name: str) -> bytes:
+    """Pieces together. Raises ObjectError when they are more than a small file has."""
+    parts, total = [], 0
+    for data in chunks:
+        total += len(data)
+        if total > _SMALL:
+            raise ObjectError(f"{name} has more than {_SMALL} bytes", code="too-big")
+        parts.append(data)
+    return b"".join(parts)
+
+
+def regular(path: Path | bytes) -> IO[bytes]:
+    """Open a regular file. Raises ObjectError for a link, which would lead out of a tree, and for all else."""
+    try:
+        file = os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC), "rb", buffering=0)
+    except OSError as error:
+        if error.errno != errno.ELOOP:
+            raise
+        raise ObjectError(f"'{os.fsdecode(path)}' is a symbolic link, not a file") from error
+    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        file.close()
+        raise ObjectError(f"'{os.fsdecode(path)}' is not a regular file")
+    return file

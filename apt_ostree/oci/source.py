@@ -14,7 +14,7 @@ from typing import Protocol
 
 from apt_ostree import commits
 from apt_ostree.errors import AptOstreeError
-from apt_ostree.oci.objects import CHUNK, Content, Objects, read_xattrs
+from apt_ostree.oci.objects import CHUNK, Content, Objects, read_xattrs, regular, whole
 from apt_ostree.trees import Trees
 
 API = ("dev", "proc", "run", "sys", "tmp")  # what is below these is the running machine's
@@ -52,8 +52,8 @@ def image_path(path: str) -> str:
 
 
 def read(source: Source, key: str) -> bytes:
-    """The whole of a small file."""
-    return b"".join(source.chunks(key))
+    """The whole of a small file; nothing of a link, which may lead anywhere. Raises ObjectError for a big one."""
+    return b"" if source.content(key).is_link else whole(source.chunks(key), key)
 
 
 def directory(path: str, data: bytes, mtime: int = 0) -> Directory:
@@ -95,7 +95,9 @@ def commit(repo: Path, checksum: str) -> CommitSource:
     """Look at a commit. Raises CommitError, TreeError, NotRootError."""
     loaded = commits.load(repo, checksum)
     made = CommitSource(loaded, Objects(repo))
-    _walk(made, Trees(repo), Folder("", loaded.root, loaded.root_meta))
+    trees = Trees(repo)
+    trees.check(loaded.root)
+    _walk(made, trees, Folder("", loaded.root, loaded.root_meta))
     for paths in made.groups.values():
         paths.sort()
     return made
@@ -135,7 +137,7 @@ class RootfsSource:
         return Content(uid=info.st_uid, gid=info.st_gid, mode=info.st_mode, size=size, target=target, xattrs=xattrs)
 
     def chunks(self, key: str) -> Iterator[bytes]:
-        with Path(os.fsdecode(self._place(key))).open("rb", buffering=0) as file:
+        with regular(self._place(key)) as file:
             while data := file.read(CHUNK):
                 yield data
 

@@ -111,6 +111,15 @@ class Checking:
         return self._kept.get(checksum, b"\0")
 
 
+def check_paths(store: Store, commit: str) -> None:
+    """Raise BadImageError for a commit whose few directories lie at too many paths."""
+    tree = gvariant.decode(store.load(commit, "commit"), COMMIT)[6].hex()
+    try:
+        trees.count(tree, lambda one: trees.parse(store.load(one, "dirtree"), one))
+    except trees.TreeError as error:
+        raise BadImageError(str(error)) from error
+
+
 def missing(store: Store, commit: str) -> tuple[str, ...]:
     """Objects of a commit that the store has not, each as `checksum.kind`. Raises BadImageError."""
     return tuple(f"{checksum}.{kind}" for checksum, kind in _reachable(store, commit) if not store.has(checksum, kind))
@@ -208,7 +217,11 @@ class Stage:
         """Take a metadata object, held to its checksum."""
         _check_metadata(checksum, kind, data)
         if kind == "commitmeta" or not self.has(checksum, kind):
-            self._place(checksum, kind).write_bytes(data)
+            place = self._place(checksum, kind)
+            place.unlink(missing_ok=True)
+            with _created(place) as file:
+                file.write(data)
+                os.fchmod(file.fileno(), 0o644)  # whatever the umask: a repo is there to be pulled from
 
     def add(self, kind: str, data: bytes) -> str:
         """Take a metadata object and name it."""
@@ -236,7 +249,7 @@ class Stage:
             checksum = _hashed(content, (), _Nowhere(), expected)
             _link(new, content)
         else:
-            with new.open("xb", buffering=0) as file:
+            with _created(new, buffering=0) as file:
                 checksum = self._fill(file, content, data, expected)
                 os.utime(file.fileno(), (0, 0))
         if not self.has(checksum, "file"):
@@ -270,6 +283,11 @@ class Stage:
         place = self.path / "refs/heads" / name
         place.parent.mkdir(parents=True, exist_ok=True)
         place.write_text(f"{checksum}\n")
+
+
+def _created(path: Path, buffering: int = -1) -> IO[bytes]:
+    """A new file, its owner's alone until its mode is set."""
+    return os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb", buffering)
 
 
 class _All:

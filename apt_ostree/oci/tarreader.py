@@ -16,9 +16,11 @@ from apt_ostree.oci.tarwriter import BLOCK, DIRECTORY, FILE, LINK, SYMLINK
 _XATTR = b"SCHILY.xattr."
 _PAX, _GLOBAL, _LONG_NAME, _LONG_LINK, _OLD_FILE, _CONTIGUOUS = b"x", b"g", b"L", b"K", b"\0", b"7"
 _DEVICES = {b"3": "a character device", b"4": "a block device", b"6": "a pipe", b"S": "a sparse file"}
-_MAX_PAX = 4 * 1024 * 1024  # bytes of one header
+_MAX_PAX = 4 * 1024 * 1024  # bytes of all headers in front of an entry
 MAX_PATH, MAX_NAME, MAX_DEPTH = 4096, 255, 200  # as the kernel and our reader of trees have it
 _DIGITS = re.compile(rb"[0-7]*")
+_DECIMAL = re.compile(rb"-?[0-9]{1,18}")
+_RECORD = re.compile(rb"([0-9]{1,8}) ")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +44,7 @@ class _Extended:
 
     name: bytes = b""
     link: bytes = b""
+    total: int = 0  # bytes they had
     numbers: dict[bytes, int] = field(default_factory=dict)
     xattrs: dict[bytes, bytes] = field(default_factory=dict)
 
@@ -77,8 +80,9 @@ class Reader:
         return self._tar.chunks(size)
 
     def _extend(self, extended: _Extended, kind: bytes, size: int) -> None:
-        if size > _MAX_PAX:
-            raise BadImageError(f"a header of the layer's tar has {size} bytes")
+        extended.total += size
+        if size < 0 or extended.total > _MAX_PAX:
+            raise BadImageError(f"a header of the layer's tar has {size} bytes, or there are too many")
         data = self._tar.read(size)
         self._tar.read(-size % BLOCK)
         if kind == _LONG_NAME:
@@ -91,15 +95,16 @@ class Reader:
 
 def _records(data: bytes, extended: _Extended) -> None:
     """`LENGTH KEY=VALUE\\n`, again and again (pax(1))."""
-    while data:
-        text, space, _ = data.partition(b" ")
-        if not text.isdigit() or len(text) > 8 or not space:
+    at = 0
+    while at < len(data):
+        match = _RECORD.match(data, at)
+        end = at + int(match[1]) if match else 0
+        if match is None or not match.end() < end <= len(data):
             raise BadImageError("a pax header of the layer's tar is damaged")
-        record = data[: int(text)]
-        key, equals, value = record[len(text) + 1 : -1].partition(b"=")
-        if len(record) != int(text) or record[-1:] != b"\n" or not equals:
+        key, equals, value = data[match.end() : end - 1].partition(b"=")
+        if data[end - 1 : end] != b"\n" or not equals:
             raise BadImageError("a pax header of the layer's tar is damaged")
-        data = data[len(record) :]
+        at = end
         _record(key, value, extended)
 
 
@@ -110,7 +115,7 @@ def _record(key: bytes, value: bytes, extended: _Extended) -> None:
         extended.link = value
     elif key in (b"size", b"uid", b"gid", b"mtime"):
         number = value.partition(b".")[0]
-        if not number.lstrip(b"-").isdigit() or len(number) > 19:
+        if not _DECIMAL.fullmatch(number):
             raise BadImageError("a pax header of the layer's tar has a number that is none")
         extended.numbers[key] = int(number)
     elif key.startswith(_XATTR):

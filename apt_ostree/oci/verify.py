@@ -93,7 +93,8 @@ def _manifest(image: Image, findings: _Findings) -> None:
 def _config(image: Image, findings: _Findings) -> None:
     config, part = image.config, "config"
     architecture = config.get("architecture")
-    findings.hold(architecture in names.GO_ARCHITECTURES, part, f"architecture is {architecture!r}, not one of Go's")
+    known = isinstance(architecture, str) and architecture in names.GO_ARCHITECTURES
+    findings.hold(known, part, f"architecture is {architecture!r}, not one of Go's")
     findings.hold(config.get("os") == "linux", part, f"os is {config.get('os')!r}")
     if "created" in config:
         findings.hold(_is_date(config["created"]), part, "created is no date of RFC 3339")
@@ -213,6 +214,7 @@ def _complete(store: staging.Checking, commit: str, findings: _Findings) -> None
     """Every object of the commit is in some layer."""
     try:
         gone = staging.missing(store, commit)
+        staging.check_paths(store, commit)
     except AptOstreeError as error:
         findings.add("layers", str(error))
         return

@@ -14,9 +14,9 @@ from apt_ostree import repos
 from apt_ostree.containers import Exported
 from apt_ostree.context import Context
 from apt_ostree.errors import AptOstreeError, ToolError, ToolMissingError, UsageError
-from apt_ostree.oci import chunk, config, exporting, names
+from apt_ostree.oci import archive, chunk, config, exporting, names
 from apt_ostree.oci.exporting import Image, Recipe
-from apt_ostree.oci.layout import MAX_JSON, Layout, descriptor, loads
+from apt_ostree.oci.layout import MAX_JSON, Layout, canonical, descriptor, loads
 from apt_ostree.oci.names import Reference
 from apt_ostree.report import Durations, Reporter, TeeReporter, Warned, phase
 from apt_ostree.signals import Interrupts
@@ -47,6 +47,8 @@ class Request:
 def export(context: Context, request: Request) -> Exported:
     """Write the image. Raises UsageError, AptOstreeError, ToolError, ToolMissingError."""
     _check_signer(request)
+    if request.destination.transport == "oci-archive":
+        archive.check(Path(request.destination.path))
     checksum = ""
     if request.repo is not None:
         repos.require(request.repo)
@@ -58,9 +60,13 @@ def export(context: Context, request: Request) -> Exported:
         image = _build(layout, request, recipe, checksum, reporter)
         tag = request.destination.tag or names.DEFAULT_TAG
         changed = layout.tag(image.manifest, tag, image.platform)
-        if request.destination.transport != "oci":
+        if request.destination.transport == "oci-archive":
+            changed = archive.digests(Path(request.destination.path)) != {
+                request.destination.tag: image.manifest.digest
+            }
+        if changed and request.destination.transport != "oci":
             with phase(reporter, "copy", f"Copying to {request.destination}"):
-                _push(f"oci:{layout.path}:{tag}", request)
+                _copy(f"oci:{layout.path}:{tag}", request)
     return Exported(
         command=context.options.command,
         image=str(request.destination),
@@ -92,9 +98,21 @@ def _check_signer(request: Request) -> None:
             raise UsageError(f"others than its owner may read '{path}'", hint=f"chmod 0600 {path}")
 
 
-def _push(source: str, request: Request) -> None:
+def _copy(source: str, request: Request) -> None:
+    """Bring the image to where it goes; an archive is written beside its place, so that none is ever half of one."""
+    if request.destination.transport != "oci-archive":
+        _push(source, request.destination, request)
+        return
+    place = Path(request.destination.path).resolve()
+    with tempfile.TemporaryDirectory(dir=place.parent, prefix=".apt-ostree-") as folder:
+        fresh = Path(folder) / "image.tar"
+        _push(source, replace(request.destination, path=str(fresh)), request)
+        fresh.replace(place)
+
+
+def _push(source: str, destination: Reference, request: Request) -> None:
     try:
-        skopeo.copy(source, str(request.destination), request.access, request.signer)
+        skopeo.copy(source, str(destination), request.access, request.signer)
     except ToolError as error:
         if request.signer.sigstore_key and any("sigstore disabled" in line for line in error.details):
             raise ToolMissingError(
@@ -128,9 +146,11 @@ def _recipe(request: Request, reporter: Reporter) -> Recipe:
 def _json(path: Path, option: str) -> object:
     try:
         with path.open("rb") as file:
-            return json.loads(file.read(MAX_JSON))
+            found = json.loads(file.read(MAX_JSON))
+        canonical(found)  # half a character (a lone surrogate) can be read, and not be written
     except (OSError, ValueError, RecursionError) as error:
         raise UsageError(f"{option}: '{path}' cannot be read as JSON: {error}", hint=f"ls {path}") from error
+    return found
 
 
 def _previous(request: Request, reporter: Reporter) -> dict[str, object]:

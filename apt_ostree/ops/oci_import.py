@@ -8,7 +8,7 @@ from pathlib import Path
 from apt_ostree import repos
 from apt_ostree.containers import Imported
 from apt_ostree.context import Context
-from apt_ostree.oci import fetch, importing
+from apt_ostree.oci import fetch, importing, kept
 from apt_ostree.oci.importing import Pulled
 from apt_ostree.oci.names import Reference
 from apt_ostree.ops.repo import publishing
@@ -33,6 +33,8 @@ def run(context: Context, request: Request) -> Imported:
     repos.require(request.repo)
     durations = Durations()
     reporter = TeeReporter(context.reporter, durations)
+    if request.write_ref:
+        kept.check_ref(request.repo, request.write_ref)
     with publishing(context, request.repo), fetch.opened(request.source, request.access) as image:
         pulled = importing.pull(image, request.repo, reporter, max_size=request.max_size)
         moved = bool(request.write_ref) and _write(request, pulled)

@@ -11,6 +11,7 @@ from pathlib import Path
 from apt_ostree import lock, repos, signatures, signing, summaries
 from apt_ostree.context import Context
 from apt_ostree.errors import AptOstreeError, UsageError
+from apt_ostree.guarding import refuse_links
 from apt_ostree.model import Result
 from apt_ostree.paths import Store
 from apt_ostree.publishing import Signed, SignedCommit, Summarised, Summary
@@ -22,6 +23,7 @@ from apt_ostree.tools import ostree
 @contextmanager
 def publishing(context: Context, repo: Path) -> Iterator[None]:
     """Around every change of a repo that is no system's: the lock and the signals. Root is not needed."""
+    refuse_links(Store(repo))
     with Interrupts().installed(), lock.hold(Store(repo), context.options.command, context.options.wait):
         yield
 

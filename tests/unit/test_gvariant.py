@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import time
 from pathlib import Path
 
 import pytest
@@ -74,10 +75,29 @@ def test_a_type_that_goes_on_and_on_is_refused() -> None:
         gvariant.decode(b"\0" + b"a" * 100_000 + b"y", "v")
 
 
-@pytest.mark.parametrize("kind", ["", "a", "(s", "ss", "Z", "{sv"])
+@pytest.mark.parametrize(
+    "kind", ["", "a", "(s", "ss", "Z", "{sv", "a{s}", "a{sss}", "a{ass}", "a{vs}", "(" * 24 + "y" + ")" * 24]
+)
 def test_malformed_types_are_refused(kind: str) -> None:
     with pytest.raises(gvariant.GVariantError):
         gvariant.decode(b"\0\0\0\0", kind)
+
+
+def test_values_of_a_nested_type_are_read_in_no_time() -> None:
+    begun = time.process_time()
+    gvariant.decode(b"\0" * 20_000, "a" + "(" * 12 + "y" + ")" * 12)
+    assert time.process_time() - begun < 5
+
+
+def test_keys_of_a_dictionary_are_basic() -> None:
+    entry = gvariant.encode((["a"], "b"), "(ass)")
+    with pytest.raises(gvariant.GVariantError, match="not a key and a value"):
+        gvariant.decode(gvariant.frame(entry, [len(entry)]), "a{ass}")
+
+
+def test_a_string_ends_with_its_zero() -> None:
+    with pytest.raises(gvariant.GVariantError, match="zero in it"):
+        gvariant.decode(b"a\0b\0", "s")
 
 
 def test_nesting_has_an_end() -> None:
