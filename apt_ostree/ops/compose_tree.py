@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import tempfile
 from collections.abc import Sequence
@@ -58,15 +59,17 @@ def _target(request: Request) -> tree.Target:
     """Read the treefile and look at the repo; nothing is changed. Raises UsageError, AptOstreeError."""
     if request.locked and request.write_lockfile:
         raise UsageError("--locked and --write-lockfile exclude each other", hint="leave one of them out")
+    for path in (request.commit_file, request.lock_path if request.write_lockfile else None):
+        if path is not None and not os.access(path.parent, os.W_OK):  # found here, and not after an hour of work
+            raise UsageError(f"'{path}' cannot be written: '{path.parent}' is no directory one may write to")
     parsed = treefile.load(request.treefile)
-    target = tree.target(
+    return tree.target(
         parsed,
         request.repo.absolute(),
         dpkg.architecture(),
         parent=request.parent,
         moves=not request.commit_file,
     )
-    return replace(target, signer=signing.prepare(request.signing))
 
 
 def run(context: Context, request: Request) -> Result:
@@ -74,7 +77,7 @@ def run(context: Context, request: Request) -> Result:
 
     Raises UsageError, ResolveError, AptOstreeError, ToolMissingError, NotRootError.
     """
-    target = _target(request)
+    signer, target = signing.prepare(request.signing), _target(request)
     found = layers.targets(target)
     if context.options.dry_run:
         with tempfile.TemporaryDirectory(prefix="apt-ostree-") as folder:
@@ -83,6 +86,8 @@ def run(context: Context, request: Request) -> Result:
     guarding.require_root(context.options.command)
     mmdebstrap.check()
     with guarding.guarded(context, target.store, None) as guard:
+        target = replace(_target(request), signer=signer)  # whoever was waited for may have moved the branches
+        found = layers.targets(target)
         chosen = choose(guard.context, target, compose_choice.directory(target), request.choice)
         result = _perform(guard, request, Stack(target=target, layers=found, lock=chosen.lock), chosen)
     if request.write_lockfile and not context.options.download_only:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +18,7 @@ from tests.support.archive import SigningKey
 from tests.support.composing import REF, Composing, archive_of, refs
 from tests.support.debs import DebBuilder
 from tests.support.ground import Ground
-from tests.support.process import run
+from tests.support.process import CHECKOUT, environment, run
 from tests.support.sysroots import Base
 
 pytestmark = pytest.mark.real
@@ -93,3 +94,19 @@ def test_a_commit_is_born_signed(ground: Ground, signing_key: SigningKey, tmp_pa
         signed = signatures.of_commit(repo, made[-1])
         assert signed == ((signing_key.fingerprint[-16:],) if target.signer.gpg else ())
     assert made[0] == made[1]
+
+
+def test_a_run_that_waited_goes_on_from_what_it_waited_for(composing: Composing, tmp_path: Path) -> None:
+    repo, treefile = composing.repo(), composing.treefile(automatic_version_prefix="1")
+    words = ("compose", "tree", treefile, "--repo", repo, "--wait", "--force-nocache")
+    argv = composing.ground.argv(*words)
+    runs = [subprocess.Popen(argv, env=environment({"PYTHONPATH": str(CHECKOUT)})) for _ in range(2)]
+    assert [each.wait() for each in runs] == [0, 0]
+    told = run(["ostree", "log", f"--repo={repo}", REF]).stdout
+    assert [line.split()[1] for line in told.splitlines() if line.startswith("Version:")] == ["1.1", "1"]
+
+
+def test_where_nothing_can_be_written_nothing_is_composed(composing: Composing, tmp_path: Path) -> None:
+    repo, nowhere = composing.repo(), tmp_path / "nowhere/id"
+    done = composing.tree(composing.treefile(), repo, "--write-commitid-to", nowhere, check=2)
+    assert "cannot be written" in done.stderr and not (repo / "extensions/apt-ostree").exists()
