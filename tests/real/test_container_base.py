@@ -291,6 +291,9 @@ def test_a_broken_layer_and_going_on(machine: Sysroot, store: ImageStore, first:
     before = machine.snapshot()
     told = verb(machine, "upgrade", "-y", check=7)["error"]
     assert told["code"] == "bad-image"
+    assert changes(before, machine.snapshot()) == [], "nothing is kept of an image that does not verify"
+    place.unlink()
+    assert verb(machine, "upgrade", "-y", check=1)["error"]["message"]
     touched = changes(before, machine.snapshot())
     assert touched and all("refs/heads/ostree/container/blob" in path for path in touched), "what has come is kept"
     place.write_bytes(whole)
