@@ -1,7 +1,8 @@
 """compose image: a commit becomes a disk that boots. Everything is built beside DEST and appears there by one rename.
 
 The root is mounted in a mount namespace of ours over a loop device that the kernel lets go with the mount; the ESP
-and GRUB's places are written into the file. So nothing can be left behind, not even by SIGKILL.
+and GRUB's places are written into the file. So no mount or loop device can be left behind, not even
+by SIGKILL; the work directory beside the target can.
 """
 
 from __future__ import annotations
