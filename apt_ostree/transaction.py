@@ -239,8 +239,10 @@ def _clean_up(guard: Guard, planned: Planned) -> None:
     with guard.interrupts.shielded(), phase(context.reporter, "cleanup", "Cleaning up"):
         try:
             point("cleanup")
-            keep = planned.situation.config.rollback_deployments
-            retention.settle(context.paths, planned.plan.stateroot, keep)
+            if planned.target is None or stages(context.paths, planned.situation.system):
+                keep = planned.situation.config.rollback_deployments
+                retention.settle(context.paths, planned.plan.stateroot, keep)
+            # else two that there are changed places: what one rolled back from stays, it is the way back
             deployments = sysroot.load(context.paths).deployments
             release_bases(context.paths.repo, deployments)
             pull.release(context.paths.repo, deployments)
