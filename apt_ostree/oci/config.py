@@ -13,6 +13,8 @@ from apt_ostree.oci import names
 from apt_ostree.oci.layout import Descriptor
 
 COMMAND = ("/sbin/init",)
+_DPKG = "var/lib/dpkg"
+_PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _COMMAND_KEY = "ostree.container-cmd"  # of a commit's metadata
 _STRINGS = ("User", "WorkingDir", "StopSignal")
 _LISTS = ("Env", "Entrypoint", "Cmd")
@@ -88,6 +90,20 @@ def command_of(wanted: Wanted, metadata: Mapping[str, object]) -> tuple[str, ...
     return () if wanted.base.get("Cmd") or wanted.base.get("Entrypoint") else COMMAND
 
 
+def environment_of(wanted: Wanted, admin: str) -> tuple[str, ...]:
+    """What a container finds set: the caller's, and where dpkg's database is (dpkg(1), DPKG_ADMINDIR).
+
+    A machine has a link to that from /var/lib/dpkg by its tmpfiles.d, which nobody runs in a container. With an
+    environment in its config an image has to bring its PATH (containerd then adds none).
+    """
+    own = tuple(wanted.base.get("Env", ()))
+    if not admin or admin == _DPKG:
+        return own
+    known = {word.partition("=")[0] for word in own}
+    ours = (_PATH, f"DPKG_ADMINDIR=/{admin}")
+    return (*own, *(word for word in ours if word.partition("=")[0] not in known))
+
+
 def image(
     layers: Sequence[Layer],
     *,
@@ -95,6 +111,7 @@ def image(
     created: str,
     labels: Mapping[str, str],
     command: Sequence[str],
+    environment: Sequence[str],
     base: Mapping[str, Any],
 ) -> dict[str, Any]:
     """The config of an image: one history entry for each layer, which bootc insists on."""
@@ -102,6 +119,8 @@ def image(
     config["Labels"] = {**config.get("Labels", {}), **labels}
     if command:
         config["Cmd"] = list(command)
+    if environment:
+        config["Env"] = list(environment)
     return {
         "architecture": architecture,
         **({"variant": "v7"} if architecture == "arm" else {}),

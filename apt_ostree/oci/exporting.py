@@ -62,6 +62,7 @@ class _Job:
     pieces: tuple[_Piece, ...]
     labels: Mapping[str, str]
     command: tuple[str, ...]
+    environment: tuple[str, ...]
     created: str
     architecture: str
 
@@ -82,6 +83,7 @@ def export_commit(layout: Layout, repo: Path, checksum: str, recipe: Recipe, rep
         pieces=_pieces(source, owned, recipe, title),
         labels=config.commit_labels(source.loaded, _kernel(source), recipe.wanted, encapsulated=encapsulated),
         command=config.command_of(recipe.wanted, source.loaded.metadata),
+        environment=config.environment_of(recipe.wanted, owned.admin),
         created=recipe.wanted.created or config.timestamp(commit.timestamp),
         architecture=names.go_architecture(owned.architecture),
     )
@@ -102,6 +104,7 @@ def export_rootfs(layout: Layout, root: Path, recipe: Recipe, epoch: int, report
         pieces=_pieces(source, owned, recipe, "directories and what is in no other layer"),
         labels={**automatic, **({names.VERSION: version} if version else {}), **recipe.wanted.labels},
         command=config.command_of(recipe.wanted, {}),
+        environment=config.environment_of(recipe.wanted, owned.admin),
         created=recipe.wanted.created or config.timestamp(epoch),
         architecture=names.go_architecture(owned.architecture),
     )
@@ -262,6 +265,7 @@ def _finish(layout: Layout, job: _Job, done: Sequence[tuple[Layer, ExportedLayer
         created=job.created,
         labels=labels,
         command=job.command,
+        environment=job.environment,
         base=job.recipe.wanted.base,
     )
     stored = layout.add(canonical(image), names.CONFIG)

@@ -44,6 +44,7 @@ class Owners:
     sources: Mapping[str, str] = field(default_factory=dict)
     architecture: str = ""  # Debian's name of it
     packages: tuple[Package, ...] = ()
+    admin: str = ""  # where its dpkg database is
 
     def of(self, paths: list[str]) -> str:
         """The component of a file with these paths: the owner of the first that has one."""
@@ -80,7 +81,7 @@ def load(source: Source) -> Owners:
                     found[_real(path, aliases)] = package.source
                 break  # only what may be there several times (Multi-Arch: same) has its architecture in the name
     architecture = next((p.arch for p in packages if p.name == "dpkg"), "") or _first_architecture(packages)
-    return Owners(sources=found, architecture=architecture, packages=packages)
+    return Owners(sources=found, architecture=architecture, packages=packages, admin=admin)
 
 
 def _text(source: Source, key: str) -> str:

@@ -19,6 +19,11 @@ from tests.support.verbs import held_to
 
 pytestmark = pytest.mark.real
 
+ONE_CGROUP = """
+umount --recursive /sys/fs/cgroup 2> /dev/null || :
+mount -t cgroup2 none /sys/fs/cgroup && exec "$@"
+"""
+
 
 @pytest.fixture(scope="module")
 def image(big_folder: Any, ground: Ground, base: Base) -> Path:
@@ -63,7 +68,7 @@ def test_umoci_and_libostree_read_it(image: Path, base: Base, work: Path) -> Non
 
 
 def test_podman_shows_it(base: Base, work: Path, ground: Ground) -> None:
-    """Where the kernel's cgroups let podman run nothing, the tree it mounts is run in a chroot."""
+    """And runs its dpkg. crun wants one kind of cgroups, where a machine may have both, and may not raise limits."""
     run_root = Path(tempfile.mkdtemp(prefix="aot-"))
     podman = ("podman", "--root", work / "storage", "--runroot", run_root, "--storage-driver=vfs")
     try:
@@ -72,13 +77,9 @@ def test_podman_shows_it(base: Base, work: Path, ground: Ground) -> None:
         told = ground.apt_ostree(*words).json
         shown = run([*podman, "image", "inspect", "localhost/debian:13"]).json[0]
         assert shown["Digest"] == told["digest"] and shown["Config"]["Cmd"] == ["/sbin/init"]
-        command = ("dpkg", "--admindir=/usr/lib/sysimage/dpkg", "-l")
-        argv = [*podman, "run", "--rm", "--network=none", "--cgroups=disabled", "localhost/debian:13", *command]
-        ran = run(argv, check=False)
-        if ran.returncode:
-            mounted = run([*podman, "image", "mount", "localhost/debian:13"]).stdout.strip()
-            ran = run(["chroot", mounted, *command])
-            run([*podman, "image", "umount", "localhost/debian:13"])
+        limits = ("--ulimit=nofile=1024:1024", "--ulimit=nproc=1000:1000")
+        words = ("--rm", "--network=none", "--cgroups=disabled", *limits, "localhost/debian:13", "dpkg", "-l")
+        ran = run(["unshare", "--mount", "sh", "-c", ONE_CGROUP, "sh", *podman, "run", *words])
         assert "ii  dpkg" in ran.stdout
     finally:
         shutil.rmtree(work / "storage", ignore_errors=True)

@@ -124,7 +124,7 @@ def test_owners_by_the_trees_own_database() -> None:
         f"{admin}/diversions": "/bin/sh\n/bin/sh.distrib\nother\n",
     })  # fmt: skip
     found = owners.load(tree)  # type: ignore[arg-type]
-    assert found.architecture == "amd64" and names.go_architecture("armhf") == "arm"
+    assert found.architecture == "amd64" and found.admin == admin and names.go_architecture("armhf") == "arm"
     wanted = {
         "usr/lib/libc.so": "glibc", "etc/ld.so.conf": "glibc", "var/opt/x": "glibc", "usr/bin/dash": "dash",
         "usr/bin/sh": "unpackaged", "usr/bin/sh.distrib": "dash", "usr/bin/gone": "unpackaged",
@@ -152,6 +152,16 @@ def test_a_config_to_start_from() -> None:
     for bad in ([], {"Env": "A=1"}, {"Labels": {"a": 1}}, {"Strange": "x"}, {"Cmd": [1]}):
         with pytest.raises(UsageError):
             config.container_config(bad)
+
+
+def test_a_container_finds_dpkgs_database() -> None:
+    wanted = config.Wanted(base={"Env": ["PATH=/bin", "A=1"]})
+    there = "DPKG_ADMINDIR=/usr/lib/sysimage/dpkg"
+    assert config.environment_of(wanted, "usr/lib/sysimage/dpkg") == ("PATH=/bin", "A=1", there)
+    assert config.environment_of(wanted, "var/lib/dpkg") == config.environment_of(wanted, "") == ("PATH=/bin", "A=1")
+    assert config.environment_of(config.Wanted(), "") == ()
+    found = config.environment_of(config.Wanted(), "usr/lib/sysimage/dpkg")
+    assert found[0].startswith("PATH=/usr/local/sbin:") and found[1:] == (there,)
 
 
 @pytest.mark.parametrize(
