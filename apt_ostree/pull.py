@@ -13,7 +13,6 @@ from apt_ostree.errors import AptOstreeError, ToolError, UsageError, Verificatio
 from apt_ostree.faults import point
 from apt_ostree.model import Deployment, Origin, Pull, Pulled
 from apt_ostree.registry import UNREACHED, reference
-from apt_ostree.registry import bring as images
 from apt_ostree.registry.reference import ImageReference
 from apt_ostree.report import OutputLine, Reporter, Warned
 from apt_ostree.tools import ostree
@@ -109,6 +108,8 @@ def bring(repo: Path, pull: Pull, reporter: Reporter) -> Pulled:
 
 
 def _image(repo: Path, pull: Pull, reporter: Reporter) -> Pulled:
+    from apt_ostree.registry import bring as images  # the formats of images: a tenth of what `status` takes to start
+
     point("pull")
     preflight.check_pull(repo, images.UNPACKED * (pull.size or 0))
     wanted = reference.parse(pull.image)
@@ -127,6 +128,8 @@ def _hold(repo: Path, pull: Pull) -> None:
 def release(repo: Path, deployments: Iterable[Deployment], *, unused: bool = False) -> None:
     """Drop refs of ours that are done with: of what is deployed by now (with `unused`: of all that was downloaded),
     and of branches no deployment follows."""
+    from apt_ostree.registry import bring as images
+
     present = tuple(deployments)
     deployed = {f"{DOWNLOADED}/{deployment.base_checksum[:16]}" for deployment in present}
     followed = {source_of(deployment.origin).ref for deployment in present}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import compileall
 import os
 import re
 import tempfile
@@ -16,6 +17,7 @@ from tests.support.archive import HttpServer, LocalRepo, SigningKey
 from tests.support.debs import DebBuilder
 from tests.support.ground import Ground
 from tests.support.nshost import NamespaceHost
+from tests.support.process import CHECKOUT
 from tests.support.remote import Remote
 from tests.support.sysroots import Base, Sysroot
 
@@ -23,6 +25,8 @@ from tests.support.sysroots import Base, Sysroot
 def pytest_sessionstart() -> None:
     """Orphans of what tests start become ours, so that the check after each test sees them."""
     leaks.adopt_orphans()
+    if "PYTEST_XDIST_WORKER" not in os.environ:  # thousands of runs that need not compile it (they write no .pyc)
+        compileall.compile_dir(CHECKOUT / "apt_ostree", quiet=2)
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:

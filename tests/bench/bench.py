@@ -82,7 +82,7 @@ def _host(base: Base, folder: Path) -> None:
 SECTIONS: dict[str, Callable[[Base, Path], None]] = {
     "host": _host,
     "deltas": lambda base, folder: deltas.report(base, folder, show),
-    "oci": lambda base, folder: oci.report(base, folder, show, seconds),
+    "oci": lambda _base, folder: oci.report(basecache.base(extra=oci.GIGABYTE), folder, show, seconds),
     "desktop": lambda _base, folder: desktop.report(folder, show),
 }
 
