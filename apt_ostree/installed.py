@@ -30,6 +30,11 @@ class Installed:
         """The native architecture, which is that of dpkg itself; empty when there is no dpkg."""
         return next((package.arch for package in self.packages.get("dpkg", ())), "")
 
+    @property
+    def kernels(self) -> tuple[Package, ...]:
+        """Packages with a kernel in them."""
+        return tuple(package for name, found in self.packages.items() if is_kernel(name) for package in found)
+
     def find(self, spec: str) -> Package | None:
         """The package `name` or `name:arch` stands for; of several architectures the native one."""
         name, _, arch = spec.partition(":")
@@ -48,6 +53,10 @@ class Installed:
             return {name: tuple(p for p in found if p not in gone) for name, found in table.items()}
 
         return Installed(left(self.packages), left(self.virtual), self.kept) if gone else self
+
+    def is_fixed(self, name: str) -> bool:
+        """True for a package that is never removed; a kernel can be when another takes its place."""
+        return bool(self.why_kept(name)) and (name in self.kept or not is_kernel(name))
 
     def why_kept(self, name: str) -> str:
         """Why a package cannot be removed; empty when it can."""

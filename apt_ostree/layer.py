@@ -19,6 +19,7 @@ from pathlib import Path
 from apt_ostree import commitmeta
 from apt_ostree.faults import point
 from apt_ostree.fetch import stored
+from apt_ostree.installed import is_kernel
 from apt_ostree.model import Commit, LayerMeta, Origin, Resolution
 from apt_ostree.paths import Store
 from apt_ostree.report import OutputLine, Reporter, phase
@@ -26,6 +27,7 @@ from apt_ostree.tools import bwrap, coreutils, ostree
 from apt_ostree.tree import (
     automatic,
     configure,
+    dpkgdb,
     fsops,
     kernel,
     overlay,
@@ -106,9 +108,9 @@ def layer(job: LayerJob, reporter: Reporter) -> Commit:
         with phase(reporter, "fold", "Folding changes into the tree"):
             report = _fold(job, over.upper, tree)
             point("fold")
-        if job.initramfs is not None:
+        if job.initramfs is not None or _other_kernel(job.resolution):
             with phase(reporter, "initramfs", "Making the initramfs"):
-                _initramfs(tree, work / "initramfs", job.initramfs, reporter)
+                _initramfs(job, tree, work / "initramfs", reporter)
         with phase(reporter, "commit", "Writing the commit"):
             commit = _commit(job, tree, report)
             point("commit")
@@ -177,17 +179,28 @@ def _fold(job: LayerJob, upper: Path, tree: Path) -> rules.FinishReport:
     return rules.finish(rules.FinishJob(root=tree, var=var, compose=False, policy=job.policy))
 
 
-def _initramfs(tree: Path, folder: Path, arguments: tuple[str, ...], reporter: Reporter) -> None:
-    """By the finished tree's own dracut. It sees the tree read-only, whose files are the repo's, with its /etc."""
+def _other_kernel(resolution: Resolution) -> bool:
+    """True when the kernel is another than the base's, whose initramfs then has the wrong modules."""
+    changed = (*(planned.package for planned in resolution.packages), *resolution.removals)
+    return any(is_kernel(package.name) for package in changed)
+
+
+def _initramfs(job: LayerJob, tree: Path, folder: Path, reporter: Reporter) -> None:
+    """By the finished tree's own dracut. It sees the tree read-only, whose files are the repo's, with its /etc.
+
+    dpkg writes its files anew and renames them, which leaves those of the repo as they are.
+    """
     folder.mkdir(mode=0o755)
     (tree / "etc").mkdir()
+    database = dpkgdb.DATABASE
+    binds = [("ro", tree / "usr/etc", "/etc"), ("rw", folder, kernel.OUTPUT)]
     try:
-        prefix = bwrap.prefix(
-            tree,
-            read_only=True,
-            binds=(("ro", tree / "usr/etc", "/etc"), ("rw", folder, kernel.OUTPUT)),
-            env=sandbox.ENVIRONMENT,
-        )
+        if _other_kernel(job.resolution):
+            known = bwrap.prefix(tree, read_only=True, binds=[*binds, ("rw", tree / database, f"/{database}")],
+                                 env=sandbox.ENVIRONMENT)  # fmt: skip
+            kernel.tell_dpkg(tree, kernel.the_one(tree), known)
+        prefix = bwrap.prefix(tree, read_only=True, binds=binds, env=sandbox.ENVIRONMENT)
+        arguments = job.initramfs or ()
         kernel.remake_initramfs(tree, folder, prefix, arguments, lambda line: reporter.event(OutputLine(line=line)))
     finally:
         (tree / "etc").rmdir()

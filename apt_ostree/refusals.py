@@ -120,12 +120,19 @@ def kept(packages: Sequence[Package], base: Installed) -> ResolveError:
     )
 
 
-def kernels(packages: Sequence[Package]) -> ResolveError:
-    """Kernels that are to be another build: the initramfs of the base has the modules of this one."""
+def kernels(there: Sequence[Package], more: Sequence[Package]) -> ResolveError:
+    """A kernel beside the one there is."""
+    names = " ".join(package.name for package in more)
+    if not there:
+        return ResolveError(
+            f"an image has exactly one kernel, these are {len(more)}: {names}", hint="name one of them", code="kernel"
+        )
+    old = " ".join(package.name for package in there)
     return ResolveError(
-        f"cannot replace {' '.join(package.name for package in packages)}: its initramfs is made with the base",
-        hint="compose a base with the other kernel: apt-ostree compose tree",
-        code="kept",
+        f"an image has exactly one kernel, and the base has {old}",
+        details=[f"{package.name} {package.version} would be another" for package in more],
+        hint=f"put it in the place of the base's: apt-ostree override remove {old} --install {names}",
+        code="kernel",
     )
 
 

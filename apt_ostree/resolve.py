@@ -157,12 +157,9 @@ def resolve(root: AptRoot, base: Installed, wanted: Wanted, store: Store) -> Res
     packages the base does not have are passed over.
     """
     active = overrides.active(wanted.remove, wanted.replacing, base)
-    kept = [package for package in active.removals if base.why_kept(package.name)]
+    kept = [package for package in active.removals if base.is_fixed(package.name)]
     if kept:
         raise refusals.kept(kept, base)
-    kernels = [package for package in active.replaced if is_kernel(package.name)]
-    if kernels:
-        raise refusals.kernels(kernels)
     both = [str(r) for r in wanted.requested if base.find(str(replace(r, version="", suite=""))) in active.removals]
     if both:
         raise refusals.both_ways(both)
@@ -173,7 +170,21 @@ def resolve(root: AptRoot, base: Installed, wanted: Wanted, store: Store) -> Res
     if not (requests or wanted.local or active.removals or active.replacements):
         return Resolution(inactive=inactive, sources=root.releases())
     problem = _Problem(root=root, store=store, base=base, wanted=wanted, active=active, requests=requests)
-    return replace(_resolution(problem, _solve(problem)), inactive=inactive, sources=root.releases())
+    resolution = _resolution(problem, _solve(problem))
+    _hold_one_kernel(base, resolution)
+    return replace(resolution, inactive=inactive, sources=root.releases())
+
+
+def _hold_one_kernel(base: Installed, resolution: Resolution) -> None:
+    """An image has exactly one kernel: another may take its place, none may not."""
+    before = base.kernels
+    gone = (*resolution.removals, *(old for old, _ in resolution.replacements))
+    stay = [kernel for kernel in before if kernel not in gone]
+    after = [*stay, *(planned.package for planned in resolution.packages if is_kernel(planned.package.name))]
+    if before and not after:
+        raise refusals.kept(before, base)
+    if len(after) > 1 and len(after) > len(before):
+        raise refusals.kernels(stay, [kernel for kernel in after if kernel not in stay])
 
 
 def _known(root: AptRoot, requests: Sequence[PackageRequest]) -> None:

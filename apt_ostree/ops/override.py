@@ -112,7 +112,7 @@ def _remove(edit: _Edit, name: str, base: Installed) -> _Edit:
         return edit.but(f"no effect: {name} {why}")
     if any(base.find(other) == package for other in origin.overrides_remove):
         return edit.but(f"no effect: {name} is removed already")
-    if base.why_kept(package.name):
+    if base.is_fixed(package.name):
         raise refusals.kept([package], base)
     origin = _dropped(origin, lambda other: base.find(other) == package)
     return _Edit(replace(origin, overrides_remove=(*origin.overrides_remove, name)), edit.idle)

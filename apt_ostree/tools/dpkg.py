@@ -56,6 +56,11 @@ def divert(prefix: Sequence[str], admindir: str, path: str, place: str) -> None:
     run.capture([*prefix, "dpkg-divert", *options, "--add", path])
 
 
+def undivert(prefix: Sequence[str], admindir: str, path: str) -> None:
+    """`dpkg-divert --remove`: what was diverted from `path` is gone."""
+    run.capture([*prefix, "dpkg-divert", "--admindir", admindir, "--quiet", "--local", "--no-rename", "--remove", path])
+
+
 def audit(prefix: Sequence[str]) -> str:
     """`dpkg --audit`: empty when every package is in a good state."""
     return run.capture([*prefix, "dpkg", "--audit"]).stdout.strip()

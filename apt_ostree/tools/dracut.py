@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Sequence
 
 from apt_ostree import run
@@ -15,8 +16,10 @@ def build(
     *,
     compress: str = "",
     arguments: Sequence[str] = (),
-) -> None:
+) -> list[str]:
     """`dracut` for a kernel of the tree: for any machine, reproducible, with ostree's module. Raises ToolError.
+
+    Returns the last lines it said: it may fail to make an image and say so with 0.
 
     `compress` is the compressor's command line, empty for dracut's own choice; `arguments` are handed on as they are.
     """
@@ -33,7 +36,14 @@ def build(
         *("--kver", version),
         target,
     ]
-    run.stream(argv, on_line)
+    last: deque[str] = deque(maxlen=10)
+
+    def line(text: str) -> None:
+        last.append(text)
+        on_line(text)
+
+    run.stream(argv, line)
+    return list(last)
 
 
 def contents(prefix: Sequence[str], image: str) -> str:

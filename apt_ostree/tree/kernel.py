@@ -41,11 +41,30 @@ def apply(root: Path) -> tuple[str, list[str]]:
             if not match:
                 dropped.append(f"/boot/{name}")
     fsops.make_dir(root, "boot")
-    return _one(root), dropped
+    _sweep(root)
+    return the_one(root), dropped
+
+
+def _sweep(root: Path) -> None:
+    """What dpkg does not know of a kernel that was removed: its initramfs, and what depmod(8) made."""
+    modules = root / MODULES
+    for name in os.listdir(modules) if fsops.is_dir(modules) else ():
+        place = modules / name
+        if fsops.is_file(place / "initramfs.img") and not fsops.is_file(place / "vmlinuz"):
+            fsops.remove(place / "initramfs.img")
+            if all(left.startswith("modules.") for left in os.listdir(place)):
+                fsops.remove(place)
 
 
 def tell_dpkg(root: Path, version: str, sandbox: Sequence[str]) -> None:
-    """Let the tree's dpkg know where the kernel's files are, by diversions; `dpkg --verify` then finds them whole."""
+    """Let the tree's dpkg know where the kernel's files are, by diversions; `dpkg --verify` then finds them whole.
+
+    Diversions of a kernel that was there before go.
+    """
+    for path in fsops.read(root / dpkgdb.DATABASE / "diversions").splitlines()[::3]:
+        match = _BOOT.fullmatch(path.removeprefix("/boot/"))
+        if match and match[2] != version:
+            dpkg.undivert(sandbox, f"/{dpkgdb.DATABASE}", path)
     for name, place in _NAMES.items():
         path = f"/boot/{name}-{version}"
         if dpkg.search(root / dpkgdb.DATABASE, path):
@@ -64,7 +83,8 @@ def check_raw(root: Path) -> None:
         _check_dracut(root)
 
 
-def _one(root: Path) -> str:
+def the_one(root: Path) -> str:
+    """The version of the tree's kernel, empty when it has none. Raises AptOstreeError (`kernel`) for several."""
     return _single(installed(root))
 
 
@@ -99,9 +119,9 @@ def make_initramfs(
         fsops.write(root, _GRUB, _GRUB_TEXT)
     rel = f"{MODULES}/{version}/initramfs.img"
     words = (*_INCLUDED, *arguments)
-    dracut.build(sandbox, version, f"/{rel}", on_line, compress=_compressor(root, version), arguments=words)
+    said = dracut.build(sandbox, version, f"/{rel}", on_line, compress=_compressor(root, version), arguments=words)
     if not fsops.is_file(root / rel):
-        raise AptOstreeError("dracut made no initramfs", code="initramfs")
+        raise AptOstreeError("dracut made no initramfs", details=said, code="initramfs")
     (root / rel).chmod(0o644)
     _check(dracut.contents(sandbox, f"/{rel}"), (*_NEEDED, PREPARE_ROOT))
 
@@ -125,7 +145,7 @@ def remake_initramfs(
 
     `arguments` are the administrator's, for dracut(8). Raises AptOstreeError (codes `kernel`, `initramfs`), ToolError.
     """
-    version = _one(root)
+    version = the_one(root)
     if not version:
         raise AptOstreeError("the tree has no kernel to make an initramfs for", code="initramfs")
     if not fsops.is_file(root / "usr/bin/dracut"):
@@ -136,9 +156,10 @@ def remake_initramfs(
         )
     made, rel = folder / "initramfs.img", f"{MODULES}/{version}/initramfs.img"
     compress = _compressor(root, version)
-    dracut.build(sandbox, version, f"{OUTPUT}/{made.name}", on_line, compress=compress, arguments=arguments)
+    words = (*(_INCLUDED if fsops.is_file(root / PREPARE_ROOT) else ()), *arguments)
+    said = dracut.build(sandbox, version, f"{OUTPUT}/{made.name}", on_line, compress=compress, arguments=words)
     if not fsops.is_file(made):
-        raise AptOstreeError("dracut made no initramfs", code="initramfs")
+        raise AptOstreeError("dracut made no initramfs", details=said, code="initramfs")
     made.chmod(0o644)
     _check(dracut.contents(sandbox, f"{OUTPUT}/{made.name}"))
     fsops.move(made, root, rel)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.archive import LocalRepo
+from tests.support.debs import DebBuilder
 from tests.support.nshost import NamespaceHost
 from tests.support.process import run
 from tests.support.sysroots import Base, Sysroot, changes
@@ -106,3 +107,35 @@ def test_tracked_files_of_a_booted_machine(host: NamespaceHost, host_sysroot: Sy
     assert made and unpacked(made)["etc/mine"][1] == b"two\n"
     name = f"boot/ostree/initramfs-overlays/{hashlib.sha256(made).hexdigest()}.img"
     assert (host_sysroot.path / name).is_file()
+
+
+def test_b17_another_kernel_in_the_place_of_the_bases(sysroot: Sysroot, repo: LocalRepo, base: Base) -> None:
+    """With an initramfs for it; dpkg knows where it is, and of the former nothing is left."""
+    old = next((sysroot.default / "usr/lib/modules").iterdir()).name
+    new, modules = "9.9.9-toy", "/usr/lib/modules/9.9.9-toy"
+    repo.publish(
+        DebBuilder(
+            name=f"linux-image-{new}",
+            files={f"/boot/vmlinuz-{new}": "k", f"/boot/config-{new}": "CONFIG_BLK_DEV_INITRD=y\nCONFIG_RD_ZSTD=y\n",
+                   f"{modules}/modules.order": "", f"{modules}/modules.builtin": ""},
+            scripts={"postinst": f"depmod {new}", "postrm": f"rm -f {modules}/modules.*"},
+        ),
+        DebBuilder(name="meta", depends=f"linux-image-{new}"),
+    )  # fmt: skip
+    for name in ("meta", f"linux-image-{new}"):
+        error = sysroot.apt_ostree("install", "-y", name, "--json", check=3).json["error"]
+        assert error["code"] == "kernel" and f"override remove linux-image-{old} --install" in error["hint"]
+    remove = ("override", "remove", "-y", "linux-image-cloud-amd64", f"linux-image-{old}")
+    assert sysroot.apt_ostree(*remove, "--json", check=3).json["error"]["code"] == "kept"
+    sysroot.apt_ostree(*remove, "--install", "meta")
+    tree = sysroot.default
+    assert [place.name for place in (tree / "usr/lib/modules").iterdir()] == [new]
+    listing = run(["chroot", tree, "lsinitrd", f"{modules}/initramfs.img"]).stdout
+    assert "ostree-prepare-root" in listing and f"lib/modules/{new}/modules.dep" in listing and old not in listing
+    assert sysroot.entries()[0]["linux"].endswith(f"vmlinuz-{new}")
+    database = f"--admindir={tree}/usr/lib/sysimage/dpkg"
+    assert run(["dpkg-query", database, "--search", f"/boot/vmlinuz-{new}"]).stdout.startswith("local diversion from")
+    assert "/boot/" not in run(["dpkg", database, f"--root={tree}", "--verify"], check=False).stdout
+    assert old not in (tree / "usr/lib/sysimage/dpkg/diversions").read_text()
+    sysroot.apt_ostree("reset", "-y")
+    assert sysroot.checksum() == base.checksum
