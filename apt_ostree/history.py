@@ -11,7 +11,7 @@ import json
 import os
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from apt_ostree import records
@@ -46,8 +46,21 @@ def record(plan: Plan, before: Deployment, made: Deployment) -> Record:
     )
 
 
-def begin(store: Store, plan: Plan, before: Deployment) -> None:
-    """Note what is about to be deployed: whoever comes after a writer that died can then still tell. Raises OSError."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unfinished:
+    """What a run deployed that died before its end. `told`: its record stands. `keep`: rollback deployments that stay;
+    None when what it did drops none."""
+
+    record: Record
+    told: bool
+    keep: int | None
+
+
+def begin(store: Store, plan: Plan, before: Deployment, keep: int | None) -> None:
+    """Note what is about to be deployed: whoever comes after a writer that died can then do the rest. Raises OSError.
+
+    `keep` is that of `Unfinished`.
+    """
     coming = Record(
         time=int(time.time()),
         command=plan.command,
@@ -60,7 +73,7 @@ def begin(store: Store, plan: Plan, before: Deployment) -> None:
         refspec=plan.origin.container_image_reference or plan.origin.refspec,
         changes=plan.changes,
     )
-    records.write(begun(store), {"first": before.id, "record": _encode(coming)})
+    records.write(begun(store), {"first": before.id, "record": _encode(coming), "keep": keep})
 
 
 def begun(store: Store) -> Path:
@@ -68,8 +81,8 @@ def begun(store: Store) -> Path:
     return store.root / "history-begun.json"
 
 
-def unfinished(store: Store, deployments: Iterable[Deployment]) -> Record | None:
-    """What was deployed by a run that died before it wrote its record; None when it deployed nothing, or told it."""
+def unfinished(store: Store, deployments: Iterable[Deployment]) -> Unfinished | None:
+    """What was deployed by a run that died before it was through; None when it deployed nothing."""
     note = records.read(begun(store))
     try:
         coming = _decode(note["record"])
@@ -80,15 +93,18 @@ def unfinished(store: Store, deployments: Iterable[Deployment]) -> Record | None
         return None
     if coming.checksum not in ("", first.checksum):
         return None
-    told = next(iter(read(store)), None)
-    if told is not None and told.id == first.id and told.time >= coming.time:
-        return None
-    return replace(
+    last, keep = next(iter(read(store)), None), note.get("keep")
+    record = replace(
         coming,
         checksum=first.checksum,
         serial=first.serial,
         version=first.commit.version or coming.version,
         staged=first.staged,
+    )
+    return Unfinished(
+        record=record,
+        told=last is not None and last.id == first.id and last.time >= coming.time,
+        keep=keep if isinstance(keep, int) and keep >= 1 else None,
     )
 
 

@@ -176,7 +176,7 @@ def _deploy(guard: Guard, planned: Planned, checksum: str) -> None:
     title = "Staging the deployment" if stages(context.paths, planned.situation.system) else "Deploying"
     with guard.interrupts.shielded(), phase(context.reporter, "deploy", title):
         point("deploy")
-        history.begin(context.paths.store, plan, planned.situation.first)
+        history.begin(context.paths.store, plan, planned.situation.first, _keep(guard, planned))
         hold_base(context.paths.repo, plan.base.checksum)
         try:
             with bootguard.guarded(context.paths):
@@ -227,7 +227,6 @@ def _record(guard: Guard, planned: Planned) -> None:
             made = system.first(plan.stateroot)
             if made is not None:
                 history.append(context.paths.store, history.record(plan, planned.situation.first, made))
-            history.begun(context.paths.store).unlink(missing_ok=True)
         except (OSError, AptOstreeError) as error:
             context.reporter.event(Warned(message=f"what was deployed could not be recorded: {error}"))
 
@@ -239,16 +238,21 @@ def _clean_up(guard: Guard, planned: Planned) -> None:
     with guard.interrupts.shielded(), phase(context.reporter, "cleanup", "Cleaning up"):
         try:
             point("cleanup")
-            if planned.target is None or stages(context.paths, planned.situation.system):
-                keep = planned.situation.config.rollback_deployments
+            if (keep := _keep(guard, planned)) is not None:
                 retention.settle(context.paths, planned.plan.stateroot, keep)
-            # else two that there are changed places: what one rolled back from stays, it is the way back
             deployments = sysroot.load(context.paths).deployments
             release_bases(context.paths.repo, deployments)
             pull.release(context.paths.repo, deployments)
             fetch.prune(context.paths.store, deployments)
+            history.begun(context.paths.store).unlink(missing_ok=True)
         except AptOstreeError as error:
             context.reporter.event(Warned(message=f"cleaning up failed: {error.message}"))
+
+
+def _keep(guard: Guard, planned: Planned) -> int | None:
+    """How many rollback deployments stay. All when two that there are change places: what one left is the way back."""
+    made = planned.target is None or stages(guard.context.paths, planned.situation.system)
+    return planned.situation.config.rollback_deployments if made else None
 
 
 def _done(guard: Guard, plan: Plan, fetched: int, before: int) -> Result:

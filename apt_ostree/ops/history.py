@@ -15,8 +15,8 @@ def entries(paths: Paths, *, stateroot: str = "", limit: int = 0) -> tuple[Histo
     try:
         records = history.read(paths.store)
         deployments = sysroot.load(paths).deployments
-        if (last := history.unfinished(paths.store, deployments)) is not None:
-            records = (last, *records)
+        if (last := history.unfinished(paths.store, deployments)) is not None and not last.told:
+            records = (last.record, *records)
     except PermissionError as error:
         raise NotRootError(f"{error.filename} may be read by root only", hint="sudo apt-ostree history") from error
     kept = [record for record in records if stateroot in ("", record.stateroot)]
