@@ -2,11 +2,13 @@
 
 The root is mounted in a mount namespace of ours over a loop device that the kernel lets go with the mount; the ESP
 and GRUB's places are written into the file. So no mount or loop device can be left behind, not even
-by SIGKILL; the work directory beside the target can.
+by SIGKILL; the work directory beside the target can, until the next run for that target.
 """
 
 from __future__ import annotations
 
+import fcntl
+import glob
 import os
 import shutil
 import tempfile
@@ -25,6 +27,7 @@ from apt_ostree.tools import mke2fs, mkfs_fat, mount, ostree, qemu_img, sfdisk
 from apt_ostree.tree import fsops
 
 _LABEL = "root"
+_LOCK = "apt-ostree.lock"
 # what every deployment boots with: no automount of the ESP on /boot (systemd-gpt-auto-generator(8))
 _KARGS = ("rw", "systemd.gpt_auto=0")
 _SETTINGS = {
@@ -99,11 +102,40 @@ def _name(made: Path, plan: ImagePlan) -> None:
 
 @contextmanager
 def _work(target: Path) -> Iterator[Path]:
+    """A private directory beside the target. Those of runs that died for it go: nobody holds their lock."""
+    for left in target.parent.glob(f".{glob.escape(target.name)}-*/{_LOCK}"):
+        with _held(left) as ours:
+            if ours:
+                shutil.rmtree(left.parent)
     folder = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
+    (folder / _LOCK).touch()
     try:
-        yield folder
+        with _held(folder / _LOCK):
+            yield folder
     finally:
         shutil.rmtree(folder)
+
+
+@contextmanager
+def _held(lock: Path) -> Iterator[bool]:
+    """A flock(2) that goes with its holder; False when somebody else has it, or what is there is none of ours."""
+    try:
+        fd = os.open(lock, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        yield False
+        return
+    try:
+        yield os.fstat(fd).st_uid == os.geteuid() and _locked(fd)
+    finally:
+        os.close(fd)
+
+
+def _locked(fd: int) -> bool:
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _partition(layout: disk.Layout, image: Path) -> None:

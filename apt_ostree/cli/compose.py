@@ -241,7 +241,7 @@ def image(settings: Settings, options: ImageOptions) -> int:
     The disk knows no remote to update from: on the machine, 'ostree remote add' one, then 'apt-ostree rebase' to it.
 
     An interrupted or failed run leaves nothing behind: no file, mount or loop device. One that is killed with SIGKILL
-    leaves its hidden work directory beside DEST, and neither mount nor loop device.
+    leaves its hidden work directory beside DEST until the next run for DEST, and neither mount nor loop device.
     """
     from apt_ostree.cli import screen
     from apt_ostree.disk import parse_size
