@@ -25,6 +25,7 @@ from apt_ostree.tools import coreutils, mmdebstrap, ostree
 from apt_ostree.tree import accounts, customise, dpkgdb, pkglist, rules, users
 from apt_ostree.treefile import Treefile, resolved_ref
 from apt_ostree.view.directory import open_directory
+from apt_ostree.view.model import View
 
 LAYOUT = 1  # raise it when the tree rules change: equal inputs then no longer mean an equal tree
 
@@ -160,7 +161,7 @@ def compose_tree(target: Target, lock: Lock, reporter: Reporter) -> Composed:
         )
         report = make_image(job, treefile.initramfs_args, environment, reporter)
         with phase(reporter, "commit", "Writing the commit"):
-            lints = _lint(target)
+            lints = lint(treefile, open_directory(target.tree))
             packages = pkglist.read(target.tree / dpkgdb.DATABASE)
             _check_installed(packages, lock)
             strings = {
@@ -178,14 +179,14 @@ def compose_tree(target: Target, lock: Lock, reporter: Reporter) -> Composed:
     return Composed(checksum=checksum, packages=packages, kernel=report.kernel, warnings=warnings)
 
 
-def _lint(target: Target) -> tuple[str, ...]:
-    """Hold the finished tree to the lints of images; returns what is only a warning.
+def lint(treefile: Treefile, view: View) -> tuple[str, ...]:
+    """Hold a finished tree to the lints of images; returns what is only a warning.
 
     Raises AptOstreeError (code `lint`) with all that is fatal. Whether there is composefs is the treefile's to say,
     and where it says nothing, it is off on purpose: most trees have an ostree that cannot do it.
     """
-    skip = ("baseimage-composefs",) if target.treefile.composefs == "no" else ()
-    report = registry.run(open_directory(target.tree), skip=skip)
+    skip = ("baseimage-composefs",) if treefile.composefs == "no" else ()
+    report = registry.run(view, skip=skip)
     wrong = [f"{one.name}: {item.message}" for one in report.fatal for item in one.findings]
     if wrong:
         raise AptOstreeError(

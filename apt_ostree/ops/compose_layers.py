@@ -16,6 +16,7 @@ from apt_ostree.errors import AptOstreeError
 from apt_ostree.lockfile import Lock
 from apt_ostree.model import MadeCommit, Resolution
 from apt_ostree.tree import rules
+from apt_ostree.view.commit import open_commit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,6 +111,7 @@ def build(context: Context, stack: Stack, made: Sequence[MadeCommit]) -> MadeCom
     )
     try:
         commit = heart.layer(job, context.reporter)
+        tree.lint(target.treefile, open_commit(target.repo, commit.checksum))
     except AptOstreeError as error:
         error.message = f"layer {item.layer.name}: {error.message}"
         raise

@@ -130,13 +130,17 @@ def test_only_what_changed_is_made_again(composing: Composing, made: Made) -> No
     assert commits.load(repo, refs(repo)[KIOSK]).commit.parent == made.checksums[1]
 
     bad = DebBuilder(name="bad", scripts={"postinst": "#!/bin/sh\necho no such luck\nexit 3\n"})
-    composing.archive.publish(bad, tool("other", depends="desk"))
+    unfit = DebBuilder(name="unfit", files={"/usr/lib/bootc/kargs.d/x.toml": "kargs = 1"})
+    composing.archive.publish(bad, unfit, tool("other", depends="desk"))
     before = refs(repo)
     options = {"version": "1", "kargs": ["quiet"]}
     failing = composing.treefile(layers=layers("bad", desk="other"), **options)
     done = composing.tree(failing, repo, "--json", check=1)
     error = held_to("error", done)["error"]
     assert "layer kiosk: the postinst script of package bad failed: exit code 3" in error["message"]
+    done = composing.tree(composing.treefile(layers=layers("unfit"), **options), repo, "--json", check=1)
+    error = held_to("error", done)["error"]
+    assert error["code"] == "lint" and "layer kiosk: the tree would be no good image, bootc-kargs" in error["message"]
     assert refs(repo) == before, "the layer below was made, and its branch has not moved"
 
     both = composing.tree(composing.treefile(layers=layers(desk="other"), **options), repo, "--json").json
