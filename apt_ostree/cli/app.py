@@ -18,6 +18,7 @@ from apt_ostree import __version__
 from apt_ostree.cli import argv as words
 from apt_ostree.cli.common import expose, one_of
 from apt_ostree.cli.help import Verbs
+from apt_ostree.cli.hints import for_sysroot
 from apt_ostree.cli.options import COLORS, PROGRESS, Settings
 from apt_ostree.cli.pages import HELP_NAMES, PROGRAM, verbs
 from apt_ostree.errors import EXIT_BUG, AptOstreeError, InterruptedByUser, NotRootError, UsageError
@@ -191,6 +192,7 @@ def _failed(error: AptOstreeError, argv: Sequence[str]) -> int:
     from apt_ostree.cli import screen
 
     json, colour = words.wants_json(argv), words.value_of(argv, "--color", "auto")
+    error.hint = for_sysroot(error.hint, words.value_of(argv, "--sysroot", "/"))
     try:
         screen.show_error(error, json=json, colour=colour)
     except BrokenPipeError:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from apt_ostree import __version__
-from apt_ostree.cli import app, pages
+from apt_ostree.cli import app, hints, pages
 from apt_ostree.errors import BusyError
 
 ALL = list(pages.pages(app.command()))
@@ -86,6 +86,42 @@ def test_usage_errors(line: str, said: str, hint: str, capsys: pytest.CaptureFix
     text = " ".join(capsys.readouterr().err.split())
     assert said in text
     assert hint in text
+
+
+@pytest.mark.parametrize(
+    ("line", "hint"),
+    [
+        ("--sysroot /s status", "look: apt-ostree --sysroot /s status, or: sudo apt-ostree --sysroot /s rollback"),
+        ("install --sysroot=/s x", "look: apt-ostree --sysroot /s status, or: sudo apt-ostree --sysroot /s rollback"),
+        ("status", "look: apt-ostree status, or: sudo apt-ostree rollback"),
+        ("install -- --sysroot /s", "look: apt-ostree status, or: sudo apt-ostree rollback"),
+    ],
+)
+def test_a_hint_is_about_the_same_system(
+    line: str, hint: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    error = BusyError("held", hint="look: apt-ostree status, or: sudo apt-ostree rollback")
+    monkeypatch.setattr(app, "_invoke", failing(error))
+    assert app.run(line.split()) == 4
+    assert capsys.readouterr().err.endswith(f"hint: {hint}\n")
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("apt-ostree status", "apt-ostree --sysroot '/a b' status"),
+        ("sudo apt-ostree ...", "sudo apt-ostree --sysroot '/a b' ..."),
+        ("apt-ostree --sysroot /else doctor", "apt-ostree --sysroot /else doctor"),
+        ("compose a base: apt-ostree compose tree", "compose a base: apt-ostree compose tree"),
+        (
+            "see man apt-ostree-treefile, a bug of apt-ostree; run",
+            "see man apt-ostree-treefile, a bug of apt-ostree; run",
+        ),
+    ],
+)
+def test_commands_in_a_hint(text: str, told: str) -> None:
+    assert hints.for_sysroot(text, "/a b") == told
+    assert hints.for_sysroot(text, "/") == text
 
 
 def test_a_usage_error_with_json_is_json(capsys: pytest.CaptureFixture[str]) -> None:
