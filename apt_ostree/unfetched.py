@@ -1,0 +1,65 @@
+"""Why `apt-get update` failed: no such suite, no signature, or no network; and what a person can do about it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from apt_ostree.errors import AptOstreeError, VerificationError
+
+UNVERIFIED = ("NO_PUBKEY", "is not signed", "BADSIG", "EXPKEYSIG", "couldn't be verified", "Hash Sum mismatch",
+              "Clearsigned file isn't valid", "not valid yet", "signature")  # fmt: skip
+# apt says this whatever the answer was; the line below its Err: tells whether the file is not there
+_NO_RELEASE = re.compile(
+    r"E: The repository '(?P<uri>\S+) (?P<suite>\S+) Release' (?:does not have|no longer has) a Release file"
+)
+_NOT_THERE = re.compile(r"\s+(?:404\s|File not found)")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Advice:
+    """What helps, in words of the commands that use these sources."""
+
+    renew: str = "sudo apt-ostree refresh-md"
+    lists: str = "no package lists are here: sudo apt-ostree refresh-md"
+    where: str = "look at the suites of the sources in /etc/apt, or leave the source out with --disable-repo NAME"
+    key: str = "give the source its key with Signed-By, or leave it out with --disable-repo NAME"
+    network: str = (
+        "check the network, leave the source out with --disable-repo NAME, "
+        "or use what was fetched before with --cache-only"
+    )
+
+
+ON_A_SYSTEM = Advice()
+
+
+def error(said: Sequence[str], details: Sequence[str], advice: Advice) -> AptOstreeError:
+    """The error for what apt `said`, of which `details` are the last lines.
+
+    VerificationError when a source does not verify, code `no-suite` when an archive has none of that name, else
+    `refresh-failed`.
+    """
+    told = [line for line in details if line.startswith(("E:", "W:", "Err:", "  "))] or list(details)
+    if any(sign in line for line in told for sign in UNVERIFIED):
+        return VerificationError("a package source cannot be verified", hint=advice.key, details=told)
+    absent = [match for match in map(_NO_RELEASE.match, told) if match]
+    if absent and all(_not_there(said, match["uri"], match["suite"]) for match in absent):
+        return AptOstreeError(
+            "; ".join(f"the archive {match['uri']} has no suite '{match['suite']}'" for match in absent),
+            hint=advice.where,
+            details=told,
+            code="no-suite",
+        )
+    return AptOstreeError(
+        "the package lists could not be fetched", hint=advice.network, details=told, code="refresh-failed"
+    )
+
+
+def _not_there(said: Sequence[str], uri: str, suite: str) -> bool:
+    """True when the archive answered, and that there is no such Release file."""
+    for line, below in pairwise(said):
+        if line.startswith("Err:") and line.endswith(f" {uri} {suite} Release"):
+            return _NOT_THERE.match(below) is not None
+    return False
