@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -130,6 +131,20 @@ def test_a_usage_error_with_json_is_json(capsys: pytest.CaptureFixture[str]) -> 
     assert error["code"] == "usage"
     assert "--bogus" in error["message"]
     assert set(error) == {"code", "message", "hint", "details"}
+
+
+@pytest.mark.parametrize("line", ["status", "install -y htop", "db list", "search foo", "refresh-md"])
+def test_no_ostree_system_is_one_sentence_and_a_hint(
+    line: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    nowhere = tmp_path / "nope"
+    assert app.run(["--sysroot", str(nowhere), *line.split()]) == 6
+    said, hint = capsys.readouterr().err.splitlines()
+    assert said == f"error: '{nowhere}' is not an ostree system: there is no {nowhere}"
+    assert "--sysroot DIR" in hint and f"apt-ostree --sysroot {nowhere} doctor" in hint
+    nowhere.mkdir()
+    assert app.run(["--sysroot", str(nowhere), *line.split()]) == 6
+    assert f"there is no {nowhere}/ostree\n" in capsys.readouterr().err
 
 
 def test_exit_codes_of_our_errors(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
