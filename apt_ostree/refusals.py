@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from shlex import quote
@@ -12,6 +13,8 @@ from apt_ostree.installed import Installed
 from apt_ostree.model import Package
 
 _NOISE = ("Reading package lists", "Building dependency tree", "Reading state information", "NOTE:", "W: --force")
+_ABSENT = re.compile(r"E: (?P<what>Version|Release) '(?P<asked>[^']+)' for '(?P<name>[^']+)' was not found")
+_FEW = 6  # versions that are told
 _MANY = 8  # a command with more names than that is no help
 
 
@@ -63,6 +66,28 @@ def not_found(names: Sequence[str], all_names: Collection[str]) -> ResolveError:
         hint=hint,
         details=details,
         code="not-found",
+    )
+
+
+def unavailable(lines: Iterable[str]) -> tuple[tuple[str, str], ...]:
+    """What apt says that no source has: names, each with what was asked for."""
+    told = {"Version": "has no version", "Release": "is in no suite"}
+    found = filter(None, map(_ABSENT.match, lines))
+    return tuple((match["name"], f"{told[match['what']]} '{match['asked']}'") for match in found)
+
+
+def no_version(absent: Sequence[tuple[str, str]], offers: Iterable[tuple[str, str, str]]) -> ResolveError:
+    """A version or suite that no source has. `offers` are those there are: name, version and source."""
+    names = {name.partition(":")[0] for name, _ in absent}
+    have = [(name, version, source) for name, version, source in dict.fromkeys(offers) if name in names]
+    told = [f"there is {name} {version} in {source.removesuffix(' Packages')}" for name, version, source in have]
+    name, version = have[0][:2] if have else ("NAME", "VERSION")
+    return ResolveError(
+        "; ".join(f"{name} {what}" for name, what in absent),
+        details=[*told[:_FEW], *([f"and {len(told) - _FEW} more"] if len(told) > _FEW else [])]
+        or ["no source has any"],
+        hint=f"ask for one that is there: {name}={version}, or for any: {name}",
+        code="no-version",
     )
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 
 from debian.deb822 import Deb822
 
-from apt_ostree import overrides, refusals
+from apt_ostree import overrides, refusals, run
 from apt_ostree.aptroot import AptRoot
 from apt_ostree.errors import ResolveError
 from apt_ostree.installed import Installed, installed, is_kernel
@@ -190,6 +190,7 @@ def _solve(problem: _Problem) -> tuple[Action, ...]:
     beyond = problem.beyond(locked)
     if done.returncode == 0 and not beyond:
         return locked
+    refuse_unavailable(problem.root, done)
     freely = apt.simulate_install(problem.root.config, problem.items(), [*problem.options(), *apt.WITHOUT_PINS])
     ways = [beyond] if done.returncode == 0 else []
     if freely.returncode == 0:
@@ -199,6 +200,13 @@ def _solve(problem: _Problem) -> tuple[Action, ...]:
     if not ways:
         raise refusals.unsolvable(asked, (done.stdout + done.stderr).splitlines())
     raise refusals.base_would_change(asked, fresh, min(ways, key=lambda way: way.harm), problem.base)
+
+
+def refuse_unavailable(root: AptRoot, done: run.Completed) -> None:
+    """Raise ResolveError when apt found no solution because a version or a suite was asked for that no source has."""
+    absent = refusals.unavailable(done.stderr.splitlines()) if done.returncode else ()
+    if absent:
+        raise refusals.no_version(absent, apt.madison(root.config, [name for name, _ in absent]))
 
 
 def parse_actions(text: str) -> tuple[Action, ...]:

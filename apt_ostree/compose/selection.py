@@ -17,7 +17,7 @@ from apt_ostree import aptroot, archives, refusals, requests
 from apt_ostree.errors import ResolveError, UsageError
 from apt_ostree.installed import is_kernel
 from apt_ostree.lockfile import Lock, Locked
-from apt_ostree.resolve import parse_actions
+from apt_ostree.resolve import parse_actions, refuse_unavailable
 from apt_ostree.tools import apt
 from apt_ostree.treefile import Treefile
 
@@ -98,6 +98,7 @@ def resolve(root: aptroot.AptRoot, treefile: Treefile) -> Lock:
     _known(root, treefile)
     done = apt.simulate_install(root.config, _items(treefile, root.native), _options(treefile))
     if done.returncode != 0:
+        refuse_unavailable(root, done)
         told = [line for line in (done.stdout + done.stderr).splitlines() if line.strip()]
         raise ResolveError(
             "the packages of the treefile cannot be installed together",
