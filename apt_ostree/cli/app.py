@@ -161,7 +161,17 @@ def _usage(error: Any, root: Any) -> UsageError:
         return UsageError(f"{name}: {_lower(message)}", hint=f"{path} --help")
     if message.startswith("No such command"):
         return _unknown_command(message, path, context.command if context is not None else root)
-    return UsageError(_lower(message), hint=f"{path} --help")
+    meant = _meant(error, context, root)
+    return UsageError(_lower(message), hint=f"did you mean {meant}? See: {path} --help" if meant else f"{path} --help")
+
+
+def _meant(error: Any, context: Any, root: Any) -> str:
+    """The option that was misspelt, of the command or a global one, as those stand behind the verb as well."""
+    from difflib import get_close_matches
+
+    params = [*(context.command.params if context is not None else ()), *root.params]
+    known = [name for param in params if not getattr(param, "hidden", False) for name in param.opts if name[:2] == "--"]
+    return next(iter(get_close_matches(getattr(error, "option_name", None) or "", known, n=1)), "")
 
 
 def _unknown_command(message: str, path: str, group: Any) -> UsageError:
