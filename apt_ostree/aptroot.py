@@ -41,6 +41,7 @@ class SourceTree:
 
     etc_apt: Path
     root: Path
+    advice: unfetched.Advice = unfetched.ON_A_SYSTEM
 
     def inside(self, rel: str) -> Path:
         """Where a path below /etc/apt leads in the tree. Links are the tree's, so they never lead out of it."""
@@ -164,7 +165,10 @@ def build(
     _put(directory / "state/extended_states", base.extended_states)
     _put(directory / "apt.conf", _conf(directory, base, {**_taken(directory, source), **(settings or {})}), mode=0o600)
     return AptRoot(
-        directory=directory, sources_digest=_digest(directory / "etc", base.architectures), native=base.architectures[0]
+        directory=directory,
+        sources_digest=_digest(directory / "etc", base.architectures),
+        native=base.architectures[0],
+        advice=source.advice,
     )
 
 

@@ -11,6 +11,7 @@ from shlex import quote
 from apt_ostree.errors import ResolveError
 from apt_ostree.installed import Installed
 from apt_ostree.model import Package
+from apt_ostree.unfetched import Advice
 
 _NOISE = ("Reading package lists", "Building dependency tree", "Reading state information", "NOTE:", "W: --force")
 _ABSENT = re.compile(r"E: (?P<what>Version|Release) '(?P<asked>[^']+)' for '(?P<name>[^']+)' was not found")
@@ -54,16 +55,15 @@ class Beyond:
         return (len(self.removed), len(self.changed))
 
 
-def not_found(names: Sequence[str], all_names: Collection[str]) -> ResolveError:
+def not_found(names: Sequence[str], all_names: Collection[str], advice: Advice) -> ResolveError:
     """Names the lists do not have, all in one error, with near ones."""
     details = []
     for name in names:
         near = difflib.get_close_matches(name, all_names, n=3, cutoff=0.75)
         details.append(f"{name}: no such package" + (f"; near: {', '.join(near)}" if near else ""))
-    hint = "sudo apt-ostree refresh-md" if all_names else "no package lists are here: sudo apt-ostree refresh-md"
     return ResolveError(
         f"{'package' if len(names) == 1 else 'packages'} not found: {', '.join(names)}",
-        hint=hint,
+        hint=advice.unknown if all_names else advice.none,
         details=details,
         code="not-found",
     )

@@ -30,6 +30,7 @@ from apt_ostree.model import (
 from apt_ostree.paths import Store
 from apt_ostree.requests import installed_size
 from apt_ostree.tools import apt
+from apt_ostree.unfetched import Advice
 
 __all__ = ["Action", "Installed", "Wanted", "installed", "parse_actions", "resolve", "steps", "wanted_by"]
 
@@ -180,7 +181,7 @@ def _known(root: AptRoot, requests: Sequence[PackageRequest]) -> None:
     names = apt.package_names(root.config) if requests else frozenset()
     unknown = [request.name for request in requests if request.name not in names]
     if unknown:
-        raise refusals.not_found(unknown, names)
+        raise refusals.not_found(unknown, names, root.advice)
 
 
 def _solve(problem: _Problem) -> tuple[Action, ...]:
@@ -242,7 +243,7 @@ def _resolution(problem: _Problem, actions: Sequence[Action]) -> Resolution:
     packages = []
     for action in news:
         key = (action.name, action.new, action.arch)
-        planned = _planned(action, local.get(key), records.get(key))
+        planned = _planned(action, local.get(key), records.get(key), problem.root.advice)
         old = problem.package(action) if action.old else None
         named = old is not None or key in local or action.name in asked
         packages.append(replace(planned, replaces=old, requested=named))
@@ -262,7 +263,7 @@ def _refuse_no_effect(problem: _Problem, news: Sequence[Action]) -> None:
         )
 
 
-def _planned(action: Action, local: LocalPackage | None, record: Deb822 | None) -> PlannedPackage:
+def _planned(action: Action, local: LocalPackage | None, record: Deb822 | None, advice: Advice) -> PlannedPackage:
     if local is not None:
         return PlannedPackage(
             package=local.package,
@@ -272,9 +273,7 @@ def _planned(action: Action, local: LocalPackage | None, record: Deb822 | None) 
             local=local,
         )
     if record is None or "SHA256" not in record:
-        raise ResolveError(
-            f"the package lists have no SHA256 for {action.name} {action.new}", hint="sudo apt-ostree refresh-md"
-        )
+        raise ResolveError(f"the package lists have no SHA256 for {action.name} {action.new}", hint=advice.stale)
     package = Package(
         name=action.name,
         version=action.new,

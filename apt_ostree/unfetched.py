@@ -22,9 +22,10 @@ _NOT_THERE = re.compile(r"\s+(?:404\s|File not found)")
 class Advice:
     """What helps, in words of the commands that use these sources."""
 
-    renew: str = "sudo apt-ostree refresh-md"
-    lists: str = "no package lists are here: sudo apt-ostree refresh-md"
-    where: str = "look at the suites of the sources in /etc/apt, or leave the source out with --disable-repo NAME"
+    unknown: str = "sudo apt-ostree refresh-md"  # a package that no list has
+    none: str = "no package lists are here: sudo apt-ostree refresh-md"
+    stale: str = "sudo apt-ostree refresh-md, then repeat the command"  # the archive has others than the lists say
+    suite: str = "look at the suites of the sources in /etc/apt, or leave the source out with --disable-repo NAME"
     key: str = "give the source its key with Signed-By, or leave it out with --disable-repo NAME"
     network: str = (
         "check the network, leave the source out with --disable-repo NAME, "
@@ -33,6 +34,31 @@ class Advice:
 
 
 ON_A_SYSTEM = Advice()
+_AGAIN = "run it again without --cache-only"
+
+
+def in_a_base(*, cache_only: bool) -> Advice:
+    """For a commit of a repository, which no system is around: its own sources count."""
+    return Advice(
+        unknown=_AGAIN if cache_only else "the sources are those of the base: look at its /etc/apt",
+        none=f"no package lists are here: {_AGAIN}"
+        if cache_only
+        else "the base has no package sources in its /etc/apt",
+        stale=_AGAIN if cache_only else "repeat the command later: the archive is being changed",
+        suite="look at the suites of the sources in the base's /etc/apt, or leave one out with --disable-repo NAME",
+    )
+
+
+def of_a_treefile(*, cache_only: bool) -> Advice:
+    """For a tree that is made: the treefile names the sources, and lists are fetched anew each time."""
+    return Advice(
+        unknown=_AGAIN if cache_only else "look at packages, suite and mirrors of the treefile",
+        none=f"no package lists are here: {_AGAIN}" if cache_only else "look at suite and mirrors of the treefile",
+        stale=_AGAIN if cache_only else "repeat the command: package lists are fetched anew",
+        suite="look at suite and mirrors of the treefile",
+        key="give the mirror its key with signed-by in the treefile",
+        network="check the network, and mirrors in the treefile, or use what was fetched before with --cache-only",
+    )
 
 
 def error(said: Sequence[str], details: Sequence[str], advice: Advice) -> AptOstreeError:
@@ -48,7 +74,7 @@ def error(said: Sequence[str], details: Sequence[str], advice: Advice) -> AptOst
     if absent and all(_not_there(said, match["uri"], match["suite"]) for match in absent):
         return AptOstreeError(
             "; ".join(f"the archive {match['uri']} has no suite '{match['suite']}'" for match in absent),
-            hint=advice.where,
+            hint=advice.suite,
             details=told,
             code="no-suite",
         )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from apt_ostree import refusals
+import pytest
+
+from apt_ostree import refusals, unfetched
 
 # as apt-get(8) says it
 SAID = (
@@ -24,3 +26,20 @@ def test_a_version_that_is_not_there_is_told_with_those_that_are() -> None:
 def test_what_is_available_is_told_as_nothing_else() -> None:
     assert refusals.unavailable(["E: Unable to correct problems, you have held broken packages."]) == ()
     assert refusals.no_version(refusals.unavailable(SAID), []).details == ("no source has any",)
+
+
+@pytest.mark.parametrize(
+    ("advice", "unknown", "none"),
+    [
+        (unfetched.ON_A_SYSTEM, "sudo apt-ostree refresh-md", "refresh-md"),
+        (unfetched.of_a_treefile(cache_only=False), "the treefile", "the treefile"),
+        (unfetched.of_a_treefile(cache_only=True), "without --cache-only", "without --cache-only"),
+        (unfetched.in_a_base(cache_only=False), "of the base", "the base"),
+        (unfetched.in_a_base(cache_only=True), "without --cache-only", "without --cache-only"),
+    ],
+)
+def test_what_helps_depends_on_where_the_sources_are(advice: unfetched.Advice, unknown: str, none: str) -> None:
+    assert unknown in refusals.not_found(["hotp"], ["htop"], advice).hint
+    assert none in refusals.not_found(["hotp"], [], advice).hint
+    on_system = advice is unfetched.ON_A_SYSTEM
+    assert all(("refresh-md" in hint) == on_system for hint in (advice.unknown, advice.none, advice.stale))
