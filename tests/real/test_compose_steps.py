@@ -230,6 +230,9 @@ def test_calls_that_make_no_sense(composing: Composing, tmp_path: Path) -> None:
     where = ("--repo", repo, "--branch", BRANCH)
     assert "machine's own root" in compose(composing, "postprocess", "/", check=2).stderr
     assert "there is no directory" in compose(composing, "postprocess", tmp_path / "none", check=2).stderr
+    file = tmp_path / "root.tar"
+    file.touch()
+    assert f"'{file}' is not a directory" in compose(composing, "postprocess", file, check=2).stderr
     assert "go together" in compose(composing, "postprocess", root, "--branch", "x", check=2).stderr
     assert "not KEY=VALUE" in compose(composing, "commit", root, *where, "--metadata", "x", check=2).stderr
     for word in ("=x", "version=1", "apt-ostree.users=x", "ostree.bootable=1"):
