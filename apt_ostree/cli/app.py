@@ -69,7 +69,7 @@ def main(ctx: typer.Context, **given: Any) -> None:
     a new deployment beside it, whole or not at all, and the next boot goes into it; the previous one stays for
     rollback.
     """
-    settings = Settings(typed=ctx.obj or PROGRAM, **given)
+    settings = Settings(typed=ctx.obj or PROGRAM, verb=ctx.invoked_subcommand or "", **given)
     if settings.version:
         typer.echo(f"{PROGRAM} {__version__}")
         raise typer.Exit(0)
