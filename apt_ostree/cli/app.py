@@ -20,7 +20,7 @@ from apt_ostree.cli.common import expose, one_of
 from apt_ostree.cli.help import Verbs
 from apt_ostree.cli.hints import for_sysroot
 from apt_ostree.cli.options import COLORS, PROGRESS, Settings
-from apt_ostree.cli.pages import HELP_NAMES, PROGRAM, verbs
+from apt_ostree.cli.pages import COMPLETION, HELP_NAMES, PROGRAM, verbs
 from apt_ostree.errors import EXIT_BUG, AptOstreeError, InterruptedByUser, NotRootError, UsageError
 
 # modules of this package with a `register(app)`; one a line, so that two changes seldom meet
@@ -103,7 +103,9 @@ def build() -> typer.Typer:
 
 def command() -> Any:
     """The command tree as click has it: what `pages` walks and `run` calls."""
-    return typer.main.get_command(build())
+    root = typer.main.get_command(build())
+    root.params = [param for param in root.params if param.name not in COMPLETION]
+    return root
 
 
 def run(argv: Sequence[str]) -> int:

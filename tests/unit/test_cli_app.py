@@ -215,6 +215,13 @@ def test_tab_loads_neither_rich_nor_sh(shell: str) -> None:
     assert _heavy(done.stderr) == []
 
 
+@pytest.mark.parametrize("option", ["--install-completion", "--show-completion"])
+def test_completions_are_installed_by_no_option(option: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert app.run([option, "bash"]) == 2
+    out, err = capsys.readouterr()
+    assert out == "" and f"no such option: {option}" in err
+
+
 def test_source_bash() -> None:
     done = program(env={"_APT_OSTREE_COMPLETE": "source_bash"})
     assert done.returncode == 0
