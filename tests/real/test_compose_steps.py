@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from collections.abc import Callable
@@ -257,3 +258,13 @@ def test_an_image_that_was_changed_since_is_not_committed(composing: Composing, 
     (root / "home").unlink()
     assert "/home is not the link" in compose(composing, "commit", root, *where, check=1).stderr
     assert refs(repo) == {}
+
+
+def test_bootstrapping_tells_how_far_it_is(composing: Composing) -> None:
+    done = composing.tree(composing.treefile(), composing.repo(), "--progress=json")
+    events = [json.loads(line) for line in done.stderr.splitlines()]
+    begins = next(n for n, event in enumerate(events) if event.get("name") == "bootstrap")
+    ends = next(n for n, event in enumerate(events) if n > begins and event.get("name") == "bootstrap")
+    told = [event["done"] for event in events[begins:ends] if event["event"] == "advanced"]
+    total = {event["total"] for event in events[begins:ends] if event["event"] == "advanced"}
+    assert told == sorted(told) and len(set(told)) > 5 and total == {told[-1]}
