@@ -106,7 +106,7 @@ def test_what_is_not_layered_is_not_uninstalled(shared: Sysroot) -> None:
     ("words", "told"),
     [
         ([], "command is missing"),
-        (["instal", "foo"], "apt-ostree install"),
+        (["instal", "foo"], " install\n"),
         (["install"], "PACKAGE is missing"),
         (["install", "--frobnicate", "foo"], "--frobnicate"),
         (["install", "--wait=soon", "foo"], "--wait"),
@@ -207,10 +207,11 @@ def test_what_is_no_ostree_system(ground: Ground, tmp_path: Path) -> None:
         for words in (("status",), ("install", "-y", "foo"), ("rollback",), ("db", "diff")):
             done = ground.apt_ostree("--sysroot", place, *words, check=6)
             assert_error(done)
-            for method in ("ostree directory", "sysroot loads", "transactions"):
-                assert method in done.stderr
+            absent = place if place != tmp_path else f"{place}/ostree"
+            said, hint = done.stderr.splitlines()
+            assert said == f"error: '{place}' is not an ostree system: there is no {absent}" and "--sysroot" in hint
     error = ground.apt_ostree("--sysroot", tmp_path, "status", "--json", check=6).json["error"]
-    assert error["code"] == "not-ostree" and len(error["details"]) == 3
+    assert error["code"] == "not-ostree" and error["details"] == []
     probes = ground.apt_ostree("--sysroot", tmp_path, "doctor", "--json", check=False).json["probes"]
     assert [probe["state"] for probe in probes[:5]] == ["failed", "ok", "ok", "failed", "failed"]
 
