@@ -76,17 +76,18 @@ def unavailable(lines: Iterable[str]) -> tuple[tuple[str, str], ...]:
     return tuple((match["name"], f"{told[match['what']]} '{match['asked']}'") for match in found)
 
 
-def no_version(absent: Sequence[tuple[str, str]], offers: Iterable[tuple[str, str, str]]) -> ResolveError:
+def no_version(
+    absent: Sequence[tuple[str, str]], offers: Iterable[tuple[str, str, str]], advice: Advice
+) -> ResolveError:
     """A version or suite that no source has. `offers` are those there are: name, version and source."""
     names = {name.partition(":")[0] for name, _ in absent}
     have = [(name, version, source) for name, version, source in dict.fromkeys(offers) if name in names]
     told = [f"there is {name} {version} in {source.removesuffix(' Packages')}" for name, version, source in have]
-    name, version = have[0][:2] if have else ("NAME", "VERSION")
     return ResolveError(
         "; ".join(f"{name} {what}" for name, what in absent),
         details=[*told[:_FEW], *([f"and {len(told) - _FEW} more"] if len(told) > _FEW else [])]
         or ["no source has any"],
-        hint=f"ask for one that is there: {name}={version}, or for any: {name}",
+        hint=f"ask for one that is there: {have[0][0]}={have[0][1]}" if have else advice.unknown,
         code="no-version",
     )
 

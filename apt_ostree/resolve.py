@@ -207,7 +207,7 @@ def refuse_unavailable(root: AptRoot, done: run.Completed) -> None:
     """Raise ResolveError when apt found no solution because a version or a suite was asked for that no source has."""
     absent = refusals.unavailable(done.stderr.splitlines()) if done.returncode else ()
     if absent:
-        raise refusals.no_version(absent, apt.madison(root.config, [name for name, _ in absent]))
+        raise refusals.no_version(absent, apt.madison(root.config, [name for name, _ in absent]), root.advice)
 
 
 def parse_actions(text: str) -> tuple[Action, ...]:
