@@ -62,7 +62,7 @@ def run(context: Context, request: Request) -> Result:
         if context.options.dry_run:
             return Result(command=context.options.command, changed=False, changes=changes, message="Dry run.")
         download = sum(p.download_size for p in fetch.missing(store, resolution))
-        preflight.check_space(store.repo, download=download, installed=resolution.installed_size)
+        preflight.check_space(store.repo, download=download, installed=resolution.installed_size, alone=True)
         with phase(inner.reporter, "download", "Downloading packages"):
             fetch.import_local(store, local)
             fetched = fetch.download(root, store, resolution, inner.reporter)
