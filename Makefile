@@ -8,6 +8,10 @@ export DEBIAN_FRONTEND := noninteractive
 
 PREFIX ?= /usr/local
 SYSCONFDIR ?= /etc
+TREE := $(PREFIX)/lib/apt-ostree
+EXAMPLES := $(PREFIX)/share/doc/apt-ostree/examples
+HEALTH := $(SYSCONFDIR)/apt-ostree/health.d
+PRESET := $(PREFIX)/lib/systemd/system-preset/50-apt-ostree.preset
 GUARD := $(PREFIX)/libexec/apt-ostree/guard
 UNITS := $(PREFIX)/lib/systemd/system
 FINALIZE := ostree-finalize-staged.service.d
@@ -17,6 +21,13 @@ BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest
 # Real tests wait for disks and sandboxes: two at a time. A module stays on one worker, its trees are shared.
 PARALLEL := --numprocesses=2 --dist=loadfile
+
+# Debian's own Python, that of PATH where it will not do: one of pyenv or conda may be gone tomorrow.
+FIND_PYTHON = python=; \
+	for try in /usr/bin/python3 python3; do \
+		if $$try -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then python=$$try; break; fi; \
+	done; \
+	[[ -n $$python ]] || { echo "Python 3.11 or later is needed" >&2; exit 5; }
 
 # What the program runs, then what only building and testing need.
 PACKAGES := apt bubblewrap dpkg mount ostree mmdebstrap debian-archive-keyring uidmap util-linux \
@@ -49,11 +60,7 @@ setup: packages ## Install missing Debian packages and make .venv, so that .venv
 
 .PHONY: .venv-anew
 .venv-anew:
-	@python=; \
-	for try in /usr/bin/python3 python3; do \
-		if $$try -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then python=$$try; break; fi; \
-	done; \
-	[[ -n $$python ]] || { echo "Python 3.11 or later is needed" >&2; exit 5; }; \
+	@$(FIND_PYTHON); \
 	$$python -m venv --clear .venv; \
 	$(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["dependency-groups"]["dev"], sep="\n")' > .venv/dev.txt; \
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable . --requirement .venv/dev.txt
@@ -92,21 +99,32 @@ docs: setup ## Write man/ and completions/ from the command tree
 	$(BIN)/python -m apt_ostree.cli.manual man completions
 
 install: packages ## Install below PREFIX=/usr/local (DESTDIR is honoured)
-	python3 -m venv --clear $(DESTDIR)$(PREFIX)/lib/apt-ostree
-	$(DESTDIR)$(PREFIX)/lib/apt-ostree/bin/python -m pip install --quiet --disable-pip-version-check .
-	if [[ -n "$(DESTDIR)" ]]; then grep -rlIZ -- "$(DESTDIR)" $(DESTDIR)$(PREFIX)/lib/apt-ostree/{bin,pyvenv.cfg} | \
-		xargs -0 --no-run-if-empty sed -i "s|$(DESTDIR)||g"; fi
+	@$(FIND_PYTHON); $$python -m venv --clear $(DESTDIR)$(TREE)
+	$(DESTDIR)$(TREE)/bin/python -m pip install --quiet --disable-pip-version-check .
+	@# where it was built is nobody's business, and compiled modules have that path in them
+	find $(DESTDIR)$(TREE) -name direct_url.json -path '*/apt_ostree-*' -delete
+	sed -i '/direct_url\.json/d' $(DESTDIR)$(TREE)/lib/python3*/site-packages/apt_ostree-*.dist-info/RECORD
+	if [[ -n "$(DESTDIR)" ]]; then find $(DESTDIR)$(TREE) -name __pycache__ -type d -prune -exec rm -r {} +; \
+		grep -rlIZ -- "$(DESTDIR)" $(DESTDIR)$(TREE)/{bin,pyvenv.cfg} | xargs -0 --no-run-if-empty sed -i "s|$(DESTDIR)||g"; fi
 	install -d $(DESTDIR)$(PREFIX)/bin
 	ln -sfn ../lib/apt-ostree/bin/apt-ostree $(DESTDIR)$(PREFIX)/bin/apt-ostree
+	install -D -m 0644 -t $(DESTDIR)$(EXAMPLES)/treefiles apt_ostree/data/treefiles/*
 	@$(MAKE) --no-print-directory install-files
+	@[[ -n "$(DESTDIR)" ]] || echo "Its services are enabled with: systemctl preset $$(sed -n 's/^enable //p' apt_ostree/data/deb/presets | xargs)"
 
 .PHONY: install-files
+install-files uninstall: CONF = $(DESTDIR)$(SYSCONFDIR)/apt-ostree.conf
 install-files: # All but the program itself
 	for page in man/*; do install -D -m 0644 -t $(DESTDIR)$(PREFIX)/share/man/man$${page##*.} $$page; done
 	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/share/bash-completion/completions completions/apt-ostree
 	install -D -m 0644 -t $(DESTDIR)$(ZSH_COMPLETIONS) completions/_apt-ostree
 	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d completions/apt-ostree.fish
-	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/share/doc/apt-ostree/examples apt_ostree/data/apt-ostree.conf
+	@# settings that were edited stay: the example beside is what the last install brought
+	if [[ ! -e $(CONF) && ! -L $(CONF) ]] || cmp --silent $(CONF) $(DESTDIR)$(EXAMPLES)/apt-ostree.conf; then \
+		install -D -m 0644 apt_ostree/data/apt-ostree.conf $(CONF); fi
+	install -D -m 0644 -t $(DESTDIR)$(EXAMPLES) apt_ostree/data/apt-ostree.conf
+	install -d $(DESTDIR)$(HEALTH)/required.d $(DESTDIR)$(HEALTH)/wanted.d
+	install -D -m 0644 apt_ostree/data/deb/presets $(DESTDIR)$(PRESET)
 	install -D -m 0755 apt_ostree/data/host/guard $(DESTDIR)$(GUARD)
 	install -D -m 0644 apt_ostree/data/host/apt.conf $(DESTDIR)$(SYSCONFDIR)/apt/apt.conf.d/20apt-ostree
 	install -D -m 0644 apt_ostree/data/host/dpkg.cfg $(DESTDIR)$(SYSCONFDIR)/dpkg/dpkg.cfg.d/apt-ostree
@@ -122,10 +140,16 @@ deb: ## Build dist/apt-ostree_VERSION_all.deb, which runs on Debian 13's own Pyt
 	@apt_ostree/data/deb/build $(VERSION) build/deb dist/apt-ostree_$(VERSION)_all.deb
 
 uninstall: ## Take what `make install` installed away
-	rm -rf $(DESTDIR)$(PREFIX)/lib/apt-ostree
+	if cmp --silent $(CONF) $(DESTDIR)$(EXAMPLES)/apt-ostree.conf; then rm -f $(CONF); \
+		elif [[ -e $(CONF) ]]; then echo "kept, as it was edited: $(CONF)"; fi
+	for folder in $(HEALTH)/required.d $(HEALTH)/wanted.d $(HEALTH) $(SYSCONFDIR)/apt-ostree; do \
+		if [[ -d $(DESTDIR)$$folder ]]; then rmdir --ignore-fail-on-non-empty $(DESTDIR)$$folder; fi; done
+	rm -f $(DESTDIR)$(PRESET)
+	rm -rf $(DESTDIR)$(TREE)
 	rm -rf $(DESTDIR)$(PREFIX)/libexec/apt-ostree
 	rm -f $(DESTDIR)$(SYSCONFDIR)/apt/apt.conf.d/20apt-ostree $(DESTDIR)$(SYSCONFDIR)/dpkg/dpkg.cfg.d/apt-ostree
 	rm -f $(DESTDIR)$(UNITS)/$(FINALIZE)/apt-ostree.conf
+	if [[ -d $(DESTDIR)$(UNITS)/$(FINALIZE) ]]; then rmdir --ignore-fail-on-non-empty $(DESTDIR)$(UNITS)/$(FINALIZE); fi
 	rm -f $(addprefix $(DESTDIR)$(UNITS)/,$(notdir $(wildcard apt_ostree/data/systemd/*)))
 	rm -f $(DESTDIR)$(PREFIX)/bin/apt-ostree $(DESTDIR)$(PREFIX)/share/man/man*/apt-ostree*
 	rm -f $(DESTDIR)$(PREFIX)/share/bash-completion/completions/apt-ostree

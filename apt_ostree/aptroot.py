@@ -15,8 +15,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from apt_ostree import sources
-from apt_ostree.errors import AptOstreeError, ToolError, UsageError, VerificationError
+from apt_ostree import sources, unfetched
+from apt_ostree.errors import ToolError, UsageError
 from apt_ostree.tools import apt
 
 # Settings of the machine's own apt.conf that concern how packages are fetched or chosen. Anything that names
@@ -30,10 +30,6 @@ _CONF_NAME = re.compile(r"[\w.-]+(?<!\.)\.conf|[\w-]+")  # apt.conf(5): no exten
 _PATH_UNSAFE = re.compile(r'[";{}\\\n:,]')  # gpgv gets its keyrings as a list with colons and commas
 _LINE_UNSAFE = re.compile(r'[";{}\\\n]')
 
-UNVERIFIED = ("NO_PUBKEY", "is not signed", "BADSIG", "EXPKEYSIG", "couldn't be verified", "Hash Sum mismatch",
-              "Clearsigned file isn't valid", "not valid yet", "no longer has a Release file",
-              "does not have a Release file", "signature")  # fmt: skip
-
 # What apt says of an index that is not the one its Release file names; it passes when the mirror has both.
 IN_SYNC = "Mirror sync in progress"
 SYNC_PAUSES = (3.0, 15.0)  # seconds; one that takes longer is an error
@@ -45,6 +41,7 @@ class SourceTree:
 
     etc_apt: Path
     root: Path
+    advice: unfetched.Advice = unfetched.ON_A_SYSTEM
 
     def inside(self, rel: str) -> Path:
         """Where a path below /etc/apt leads in the tree. Links are the tree's, so they never lead out of it."""
@@ -67,6 +64,7 @@ class AptRoot:
     directory: Path
     sources_digest: str
     native: str  # the native architecture
+    advice: unfetched.Advice = unfetched.ON_A_SYSTEM
 
     @property
     def config(self) -> Path:
@@ -91,25 +89,18 @@ class AptRoot:
             return None
 
     def refresh(self, on_line: Callable[[str], None]) -> None:
-        """Fetch the package lists. Raises VerificationError when a source does not verify, else AptOstreeError."""
+        """Fetch the package lists. Raises what `unfetched.error` makes of apt's words."""
         self._own_lists()
+        said: list[str] = []
+
+        def listen(line: str) -> None:
+            said.append(line)
+            on_line(line)
+
         try:
-            self._update(on_line)
+            self._update(listen)
         except ToolError as error:
-            told = [line for line in error.details if line.startswith(("E:", "W:", "Err:"))] or list(error.details)
-            if any(sign in line for line in told for sign in UNVERIFIED):
-                raise VerificationError(
-                    "a package source cannot be verified",
-                    hint="give the source its key with Signed-By, or leave it out with --disable-repo NAME",
-                    details=told,
-                ) from error
-            raise AptOstreeError(
-                "the package lists could not be fetched",
-                hint="check the network, leave the source out with --disable-repo NAME, "
-                "or use what was fetched before with --cache-only",
-                details=told,
-                code="refresh-failed",
-            ) from error
+            raise unfetched.error(said, error.details, self.advice) from error
         self.stamp.write_text(self.sources_digest)
 
     def _update(self, on_line: Callable[[str], None]) -> None:
@@ -174,7 +165,10 @@ def build(
     _put(directory / "state/extended_states", base.extended_states)
     _put(directory / "apt.conf", _conf(directory, base, {**_taken(directory, source), **(settings or {})}), mode=0o600)
     return AptRoot(
-        directory=directory, sources_digest=_digest(directory / "etc", base.architectures), native=base.architectures[0]
+        directory=directory,
+        sources_digest=_digest(directory / "etc", base.architectures),
+        native=base.architectures[0],
+        advice=source.advice,
     )
 
 

@@ -32,7 +32,8 @@ class Options:
     disable_repos: tuple[str, ...] = ()
     lenient: bool = False  # a configuration that makes no sense does not stop it: what runs at boot
     avoid_bad: bool = False  # refuse a commit that failed its checks when it was booted, not only warn
-    command: str = "apt-ostree"
+    command: str = "apt-ostree"  # as it was typed
+    verb: str = ""
     confirm: Callable[[Plan], bool] = _always
 
 

@@ -62,7 +62,7 @@ def download(root: AptRoot, store: Store, resolution: Resolution, reporter: Repo
                 raise VerificationError(
                     f"what was fetched for {planned.package.name} {planned.package.version} is not what the "
                     "signed package lists promise",
-                    hint="sudo apt-ostree refresh-md, then repeat the command",
+                    hint=root.advice.stale,
                 )
             debcheck.inspect(path, f"{planned.package.name} {planned.package.version}")
         for planned in wanted:
@@ -88,7 +88,7 @@ def _fetch(root: AptRoot, wanted: Sequence[PlannedPackage], folder: Path, total:
             raise VerificationError(
                 "a fetched package is not what the signed package lists promise",
                 details=told,
-                hint="sudo apt-ostree refresh-md, then repeat the command",
+                hint=root.advice.stale,
             ) from error
         raise AptOstreeError(
             "packages could not be downloaded",

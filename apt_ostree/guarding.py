@@ -109,7 +109,7 @@ def _logged(context: Context, directory: Path | None, durations: Durations) -> I
     if directory is None:
         yield TeeReporter(context.reporter, durations)
         return
-    log = RunLog(directory, context.options.command)
+    log = RunLog(directory, context.options.command, context.options.verb)
     try:
         yield TeeReporter(context.reporter, durations, log)
     except AptOstreeError as error:

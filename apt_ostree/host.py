@@ -36,19 +36,19 @@ def detect(paths: Paths) -> tuple[Probe, ...]:
 
 
 def require_ostree(paths: Paths) -> None:
-    """Raise NotOstreeError, naming what failed, unless `paths` is a sysroot; NotRootError when only root can tell."""
+    """Raise NotOstreeError, naming what is missing, unless it is a sysroot; NotRootError when only root can tell."""
     sysroot.require_inside(paths)
     try:
         if (paths.repo / "config").is_file() and paths.deploy.is_dir():
             return
+        needed = (paths.sysroot, paths.ostree, paths.repo, paths.repo / "config", paths.deploy)
+        absent = next((path for path in needed if not path.exists()), paths.deploy)
     except PermissionError as error:
         raise NotRootError(f"{error.filename} may be read by root only", hint="sudo apt-ostree ...") from error
-    bad = [probe for probe in detect(paths) if probe.state is ProbeState.FAILED]
-    what = "this system" if paths.is_running_root else f"'{paths.sysroot}'"
+    what = "this machine" if paths.is_running_root else f"'{paths.sysroot}'"
     raise NotOstreeError(
-        f"{what} is not an ostree system: {len(bad)} of 5 checks failed",
-        details=[f"{probe.name}: {probe.detail}" for probe in bad],
-        hint="name a sysroot with --sysroot PATH, or look at: apt-ostree doctor",
+        f"{what} is not an ostree system: there is no {absent}",
+        hint="name the place of one with --sysroot DIR; all that was looked for: apt-ostree doctor",
     )
 
 

@@ -16,14 +16,14 @@ KEPT = 20
 class RunLog:
     """A reporter that writes a file. It never fails the work: a log that cannot be written is done without."""
 
-    def __init__(self, directory: Path, command: str) -> None:
+    def __init__(self, directory: Path, command: str, verb: str) -> None:
         self.path: Path | None = None
         self._file: IO[str] | None = None
-        verb = re.sub(r"[^a-z-]", "", (command.split() or ["run"])[-1 if " " not in command else 1])[:24] or "run"
+        name = re.sub(r"[^a-z-]", "", verb)[:24] or "run"
         try:
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
-            self.path = directory / f"{stamp}-{os.getpid()}-{verb}.log"
+            self.path = directory / f"{stamp}-{os.getpid()}-{name}.log"
             self._file = os.fdopen(os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w")
             self.write(f"{stamp} {command}")
             _rotate(directory)

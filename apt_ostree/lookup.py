@@ -55,6 +55,7 @@ class Finder:
         self._paths, self._reporter, self._stack = paths, reporter, stack
         self._offline, self._inside = offline, inside
         self._scratch: Path | None = None
+        self.present: Source | None = None  # where one is, when one is about to go: never what was meant
 
     def tip(self, source: Source) -> Found:
         """The newest commit of a branch. Raises AptOstreeError, VerificationError."""
@@ -145,8 +146,11 @@ class Finder:
         if source.image is not None:
             return self._image_here(source.image, checksum)
         if not checksum or not commits.whole(repo, checksum):
-            known = [ref for ref in ostree.refs(repo) if not ref.startswith(OURS)]
-            raise absent(source, known)
+            own = f"{source.remote}:" if source.remote else ""
+            known = [
+                ref.removeprefix(own) for ref in ostree.refs(repo) if not ref.startswith(OURS) and ref.startswith(own)
+            ]
+            raise absent(source, known, present=self.present)
         return Found(commit=commits.load(repo, checksum).commit, repo=repo)
 
     def _image_here(self, wanted: ImageReference, checksum: str) -> Found:
@@ -169,7 +173,7 @@ class Finder:
         try:
             checksum = ostree.rev_parse(path, revision)
         except ToolError as error:
-            raise absent(source, ostree.refs(path), error.details) from error
+            raise absent(source, ostree.refs(path), error.details, present=self.present) from error
         moved = remotes.read_ref(self._paths.repo, source.ref) != checksum
         pull = Pull(checksum=checksum, branch=source.branch, path=source.path) if moved else None
         return self._sized(commits.load(path, checksum), path, pull)
@@ -216,7 +220,7 @@ class Finder:
         except ToolError:
             return explained
         if source.branch not in branches:
-            return absent(source, branches, error.details)
+            return absent(source, branches, error.details, present=self.present)
         if what != source.branch and "404" in " ".join(error.details):
             return AptOstreeError(f"{source.remote} has no commit {what}", code="no-revision")
         return explained
@@ -242,9 +246,12 @@ def finder(paths: Paths, reporter: Reporter, *, offline: bool, dry_run: bool, st
         yield Finder(paths, reporter, stack, offline=offline, inside=not dry_run, stateroot=stateroot)
 
 
-def absent(source: Source, known: Sequence[str], details: Sequence[str] = ()) -> AptOstreeError:
-    """There is no such branch: say which names are near."""
-    near = difflib.get_close_matches(source.branch, known, n=3, cutoff=0.6)
+def absent(
+    source: Source, known: Sequence[str], details: Sequence[str] = (), *, present: Source | None = None
+) -> AptOstreeError:
+    """There is no such branch: say which names are near, but for that of `present`, where one is already."""
+    others = [name for name in known if replace(source, branch=name) != present]
+    near = difflib.get_close_matches(source.branch, others, n=3, cutoff=0.6)
     have = f"near: {', '.join(near)}" if near else f"there are: {', '.join(sorted(known)[:10]) or 'none'}"
     where = source.path or (f"the remote '{source.remote}'" if source.remote else "the repo")
     named = replace(source, branch=near[0]) if near else None

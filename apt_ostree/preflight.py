@@ -12,6 +12,8 @@ from apt_ostree.tools import ostree
 HEADROOM = 64 * 1024 * 1024  # bytes that stay free for ostree's own bookkeeping
 _BLOCKS = 1.15  # installed sizes are of content; files take whole blocks, and metadata comes on top
 
+CLEANUP = "sudo apt-ostree cleanup --rollback --pending --repomd"
+
 _DEPLOYMENT = 16 << 20  # bytes: some thousand directories, and a copy of /etc
 _PERCENT = 3  # of ostree, when nothing is configured
 _SIZE = re.compile(r"([0-9]+)([MGT])B")
@@ -39,10 +41,13 @@ def reserve(repo: Path) -> int:
     return info.f_blocks * info.f_frsize * (int(percent) if percent.isdecimal() else _PERCENT) // 100
 
 
-def check_space(repo: Path, *, download: int, installed: int) -> None:
-    """Raise AptOstreeError (code `no-space`) unless downloads and the unpacked packages fit. Sizes in bytes."""
+def check_space(repo: Path, *, download: int, installed: int, alone: bool = False) -> None:
+    """Raise AptOstreeError (code `no-space`) unless downloads and the unpacked packages fit. Sizes in bytes.
+
+    `alone`: a repo that no system is around, whose deployments could be cleaned up.
+    """
     what = f"{megabytes(download)} to download, {megabytes(installed)} installed"
-    _require(repo, download + int(installed * _BLOCKS), what)
+    _require(repo, download + int(installed * _BLOCKS), what, f"df -h {repo}" if alone else CLEANUP)
 
 
 def check_pull(repo: Path, size: int) -> None:
@@ -56,17 +61,17 @@ def check_deploy(deployments: Path) -> None:
         raise full(deployments, _DEPLOYMENT, "directories and /etc of a deployment", free)
 
 
-def _require(repo: Path, size: int, what: str) -> None:
+def _require(repo: Path, size: int, what: str, hint: str = CLEANUP) -> None:
     kept = max(reserve(repo), HEADROOM)
     if (free := free_bytes(repo)) < size + kept:
-        raise full(repo, size + kept, f"{what}, {megabytes(kept)} that stay free", free)
+        raise full(repo, size + kept, f"{what}, {megabytes(kept)} that stay free", free, hint)
 
 
-def full(place: Path, needed: int, what: str, free: int) -> AptOstreeError:
+def full(place: Path, needed: int, what: str, free: int, hint: str = CLEANUP) -> AptOstreeError:
     """The error for a file system without room."""
     return AptOstreeError(
         f"not enough space on the file system of {place}: {megabytes(needed)} are needed ({what}), "
         f"{megabytes(free)} are free",
-        hint="sudo apt-ostree cleanup --rollback --pending --repomd",
+        hint=hint,
         code="no-space",
     )

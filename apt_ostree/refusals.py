@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from shlex import quote
@@ -10,8 +11,11 @@ from shlex import quote
 from apt_ostree.errors import ResolveError
 from apt_ostree.installed import Installed
 from apt_ostree.model import Package
+from apt_ostree.unfetched import Advice
 
 _NOISE = ("Reading package lists", "Building dependency tree", "Reading state information", "NOTE:", "W: --force")
+_ABSENT = re.compile(r"E: (?P<what>Version|Release) '(?P<asked>[^']+)' for '(?P<name>[^']+)' was not found")
+_FEW = 6  # versions that are told
 _MANY = 8  # a command with more names than that is no help
 
 
@@ -51,18 +55,40 @@ class Beyond:
         return (len(self.removed), len(self.changed))
 
 
-def not_found(names: Sequence[str], all_names: Collection[str]) -> ResolveError:
+def not_found(names: Sequence[str], all_names: Collection[str], advice: Advice) -> ResolveError:
     """Names the lists do not have, all in one error, with near ones."""
     details = []
     for name in names:
         near = difflib.get_close_matches(name, all_names, n=3, cutoff=0.75)
         details.append(f"{name}: no such package" + (f"; near: {', '.join(near)}" if near else ""))
-    hint = "sudo apt-ostree refresh-md" if all_names else "no package lists are here: sudo apt-ostree refresh-md"
     return ResolveError(
         f"{'package' if len(names) == 1 else 'packages'} not found: {', '.join(names)}",
-        hint=hint,
+        hint=advice.unknown if all_names else advice.none,
         details=details,
         code="not-found",
+    )
+
+
+def unavailable(lines: Iterable[str]) -> tuple[tuple[str, str], ...]:
+    """What apt says that no source has: names, each with what was asked for."""
+    told = {"Version": "has no version", "Release": "is in no suite"}
+    found = filter(None, map(_ABSENT.match, lines))
+    return tuple((match["name"], f"{told[match['what']]} '{match['asked']}'") for match in found)
+
+
+def no_version(
+    absent: Sequence[tuple[str, str]], offers: Iterable[tuple[str, str, str]], advice: Advice
+) -> ResolveError:
+    """A version or suite that no source has. `offers` are those there are: name, version and source."""
+    names = {name.partition(":")[0] for name, _ in absent}
+    have = [(name, version, source) for name, version, source in dict.fromkeys(offers) if name in names]
+    told = [f"there is {name} {version} in {source.removesuffix(' Packages')}" for name, version, source in have]
+    return ResolveError(
+        "; ".join(f"{name} {what}" for name, what in absent),
+        details=[*told[:_FEW], *([f"and {len(told) - _FEW} more"] if len(told) > _FEW else [])]
+        or ["no source has any"],
+        hint=f"ask for one that is there: {have[0][0]}={have[0][1]}" if have else advice.unknown,
+        code="no-version",
     )
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 
 from debian.deb822 import Deb822
 
-from apt_ostree import overrides, refusals
+from apt_ostree import overrides, refusals, run
 from apt_ostree.aptroot import AptRoot
 from apt_ostree.errors import ResolveError
 from apt_ostree.installed import Installed, installed, is_kernel
@@ -30,6 +30,7 @@ from apt_ostree.model import (
 from apt_ostree.paths import Store
 from apt_ostree.requests import installed_size
 from apt_ostree.tools import apt
+from apt_ostree.unfetched import Advice
 
 __all__ = ["Action", "Installed", "Wanted", "installed", "parse_actions", "resolve", "steps", "wanted_by"]
 
@@ -191,7 +192,7 @@ def _known(root: AptRoot, requests: Sequence[PackageRequest]) -> None:
     names = apt.package_names(root.config) if requests else frozenset()
     unknown = [request.name for request in requests if request.name not in names]
     if unknown:
-        raise refusals.not_found(unknown, names)
+        raise refusals.not_found(unknown, names, root.advice)
 
 
 def _solve(problem: _Problem) -> tuple[Action, ...]:
@@ -201,6 +202,7 @@ def _solve(problem: _Problem) -> tuple[Action, ...]:
     beyond = problem.beyond(locked)
     if done.returncode == 0 and not beyond:
         return locked
+    refuse_unavailable(problem.root, done)
     freely = apt.simulate_install(problem.root.config, problem.items(), [*problem.options(), *apt.WITHOUT_PINS])
     ways = [beyond] if done.returncode == 0 else []
     if freely.returncode == 0:
@@ -210,6 +212,13 @@ def _solve(problem: _Problem) -> tuple[Action, ...]:
     if not ways:
         raise refusals.unsolvable(asked, (done.stdout + done.stderr).splitlines())
     raise refusals.base_would_change(asked, fresh, min(ways, key=lambda way: way.harm), problem.base)
+
+
+def refuse_unavailable(root: AptRoot, done: run.Completed) -> None:
+    """Raise ResolveError when apt found no solution because a version or a suite was asked for that no source has."""
+    absent = refusals.unavailable(done.stderr.splitlines()) if done.returncode else ()
+    if absent:
+        raise refusals.no_version(absent, apt.madison(root.config, [name for name, _ in absent]), root.advice)
 
 
 def parse_actions(text: str) -> tuple[Action, ...]:
@@ -245,7 +254,7 @@ def _resolution(problem: _Problem, actions: Sequence[Action]) -> Resolution:
     packages = []
     for action in news:
         key = (action.name, action.new, action.arch)
-        planned = _planned(action, local.get(key), records.get(key))
+        planned = _planned(action, local.get(key), records.get(key), problem.root.advice)
         old = problem.package(action) if action.old else None
         named = old is not None or key in local or action.name in asked
         packages.append(replace(planned, replaces=old, requested=named))
@@ -265,7 +274,7 @@ def _refuse_no_effect(problem: _Problem, news: Sequence[Action]) -> None:
         )
 
 
-def _planned(action: Action, local: LocalPackage | None, record: Deb822 | None) -> PlannedPackage:
+def _planned(action: Action, local: LocalPackage | None, record: Deb822 | None, advice: Advice) -> PlannedPackage:
     if local is not None:
         return PlannedPackage(
             package=local.package,
@@ -275,9 +284,7 @@ def _planned(action: Action, local: LocalPackage | None, record: Deb822 | None) 
             local=local,
         )
     if record is None or "SHA256" not in record:
-        raise ResolveError(
-            f"the package lists have no SHA256 for {action.name} {action.new}", hint="sudo apt-ostree refresh-md"
-        )
+        raise ResolveError(f"the package lists have no SHA256 for {action.name} {action.new}", hint=advice.stale)
     package = Package(
         name=action.name,
         version=action.new,

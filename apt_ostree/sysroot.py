@@ -140,7 +140,7 @@ def _stateroots(paths: Paths) -> tuple[str, ...]:
     except (FileNotFoundError, NotADirectoryError) as error:
         raise NotOstreeError(
             f"'{paths.sysroot}' is not an ostree sysroot: there is no {paths.deploy}",
-            hint=f"apt-ostree --sysroot {paths.sysroot} doctor",
+            hint="apt-ostree doctor",
         ) from error
 
 

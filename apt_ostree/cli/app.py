@@ -18,8 +18,9 @@ from apt_ostree import __version__
 from apt_ostree.cli import argv as words
 from apt_ostree.cli.common import expose, one_of
 from apt_ostree.cli.help import Verbs
+from apt_ostree.cli.hints import for_sysroot
 from apt_ostree.cli.options import COLORS, PROGRESS, Settings
-from apt_ostree.cli.pages import HELP_NAMES, PROGRAM, verbs
+from apt_ostree.cli.pages import COMPLETION, HELP_NAMES, PROGRAM, verbs
 from apt_ostree.errors import EXIT_BUG, AptOstreeError, InterruptedByUser, NotRootError, UsageError
 
 # modules of this package with a `register(app)`; one a line, so that two changes seldom meet
@@ -68,7 +69,7 @@ def main(ctx: typer.Context, **given: Any) -> None:
     a new deployment beside it, whole or not at all, and the next boot goes into it; the previous one stays for
     rollback.
     """
-    settings = Settings(typed=ctx.obj or PROGRAM, **given)
+    settings = Settings(typed=ctx.obj or PROGRAM, verb=ctx.invoked_subcommand or "", **given)
     if settings.version:
         typer.echo(f"{PROGRAM} {__version__}")
         raise typer.Exit(0)
@@ -102,7 +103,9 @@ def build() -> typer.Typer:
 
 def command() -> Any:
     """The command tree as click has it: what `pages` walks and `run` calls."""
-    return typer.main.get_command(build())
+    root = typer.main.get_command(build())
+    root.params = [param for param in root.params if param.name not in COMPLETION]
+    return root
 
 
 def run(argv: Sequence[str]) -> int:
@@ -160,7 +163,17 @@ def _usage(error: Any, root: Any) -> UsageError:
         return UsageError(f"{name}: {_lower(message)}", hint=f"{path} --help")
     if message.startswith("No such command"):
         return _unknown_command(message, path, context.command if context is not None else root)
-    return UsageError(_lower(message), hint=f"{path} --help")
+    meant = _meant(error, context, root)
+    return UsageError(_lower(message), hint=f"did you mean {meant}? See: {path} --help" if meant else f"{path} --help")
+
+
+def _meant(error: Any, context: Any, root: Any) -> str:
+    """The option that was misspelt, of the command or a global one, as those stand behind the verb as well."""
+    from difflib import get_close_matches
+
+    params = [*(context.command.params if context is not None else ()), *root.params]
+    known = [name for param in params if not getattr(param, "hidden", False) for name in param.opts if name[:2] == "--"]
+    return next(iter(get_close_matches(getattr(error, "option_name", None) or "", known, n=1)), "")
 
 
 def _unknown_command(message: str, path: str, group: Any) -> UsageError:
@@ -191,6 +204,7 @@ def _failed(error: AptOstreeError, argv: Sequence[str]) -> int:
     from apt_ostree.cli import screen
 
     json, colour = words.wants_json(argv), words.value_of(argv, "--color", "auto")
+    error.hint = for_sysroot(error.hint, words.value_of(argv, "--sysroot", "/"))
     try:
         screen.show_error(error, json=json, colour=colour)
     except BrokenPipeError:

@@ -67,10 +67,13 @@ def wants_json(argv: Sequence[str]) -> bool:
 
 
 def value_of(argv: Sequence[str], name: str, default: str) -> str:
-    """The value of a global option on a line that may be malformed: for the message that says so."""
+    """The value of a global option (the last one) on a line that may be malformed: for the message that says so."""
+    found = default
     for number, word in enumerate(argv):
+        if word == "--":
+            break
         if word.startswith(f"{name}="):
-            return word.partition("=")[2]
-        if word == name and number + 1 < len(argv):
-            return argv[number + 1]
-    return default
+            found = word.partition("=")[2]
+        elif word == name and number + 1 < len(argv):
+            found = argv[number + 1]
+    return found

@@ -159,6 +159,7 @@ def context(settings: Settings, options: Any, reporter: Reporter) -> Context:
             script_timeout=_time_limit(given("script_timeout", None)),
             disable_repos=tuple(given("disable_repo", ())),
             command=settings.typed,
+            verb=settings.verb,
             confirm=confirmation(settings, options, reporter),
         ),
     )

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated
 
 import typer
 
 from apt_ostree.cli.common import context, paths_of, verb
+from apt_ostree.cli.hints import for_sysroot
 from apt_ostree.cli.options import Json, Settings
 from apt_ostree.errors import AptOstreeError
 
@@ -40,7 +41,8 @@ def doctor(settings: Settings, options: DoctorOptions) -> int:
     if options.restore_boot:
         with screen.reporting(settings, json=options.json) as reporter:
             op.restore_boot(context(settings, options, reporter))
-    probes = op.probes(paths_of(settings))
+    found = op.probes(paths_of(settings))
+    probes = [replace(probe, hint=for_sysroot(probe.hint, settings.sysroot)) for probe in found]
     screen.show(settings, options.json, lambda: view.as_json(probes), lambda theme: view.text(probes, theme=theme))
     return 0 if view.healthy(probes) else AptOstreeError.exit_code
 

@@ -41,6 +41,7 @@ class Settings:
         bool, typer.Option("--help-verbs", hidden=True, help="List every command, one a line, and exit.")
     ] = False
     typed: str = ""  # the whole command line, for logs and history; no option
+    verb: str = ""  # its first word that is no global option; no option either
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,7 +16,7 @@ ALIASES = {"remove": "uninstall", "update": "upgrade"}
 HELP_NAMES = ("-h", "--help")
 
 # Typer's own completion options: they write into the home directory what packages install for everybody.
-MACHINERY = frozenset({"install_completion", "show_completion", "help"})
+COMPLETION = frozenset({"install_completion", "show_completion"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,7 +119,7 @@ def page(command: Any, words: tuple[str, ...]) -> Page:
 
 
 def _skipped(param: Any) -> bool:
-    return bool(getattr(param, "hidden", False)) or param.name in MACHINERY
+    return bool(getattr(param, "hidden", False)) or param.name in {"help", *COMPLETION}
 
 
 def _entry(param: Any, text: str) -> Entry:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from apt_ostree.cli.hints import for_sysroot
 from apt_ostree.cli.options import Settings
 from apt_ostree.errors import AptOstreeError
 from apt_ostree.model import Plan, Result
@@ -56,6 +58,7 @@ def show_result(settings: Settings, result: Result, *, json: bool) -> None:
 
     if settings.quiet and not json and not result.would_change:
         return
+    result = replace(result, message=for_sysroot(result.message, settings.sysroot))
     show(
         settings,
         json,

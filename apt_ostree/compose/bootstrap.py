@@ -10,7 +10,7 @@ from apt_ostree.compose import selection
 from apt_ostree.errors import AptOstreeError, ToolError
 from apt_ostree.lockfile import Lock, Locked
 from apt_ostree.paths import Store
-from apt_ostree.report import OutputLine, Reporter
+from apt_ostree.report import Advanced, OutputLine, Reporter
 from apt_ostree.requests import parse
 from apt_ostree.tools import mmdebstrap
 from apt_ostree.tree import customise, debcheck, fsops
@@ -24,6 +24,8 @@ _SETUP = (
 )
 # INITRD=No: the kernel's hooks make no initramfs (/etc/kernel/postinst.d), it is made once at the end.
 _ENVIRONMENT = {"DEBIAN_FRONTEND": "noninteractive", "SYSTEMD_OFFLINE": "1", "INITRD": "No"}
+
+_STEPS = ("Unpacking ", "Setting up ")  # of dpkg(1)
 
 
 def job(treefile: Treefile, architecture: str, target: Path, archive: Path) -> mmdebstrap.Bootstrap:
@@ -72,11 +74,26 @@ def _stanza(folder: Path, name: str, package: Locked) -> str:
     return str(fields.dump())
 
 
+class Progress:
+    """Counts what dpkg says while mmdebstrap runs: a package is unpacked once and set up once."""
+
+    def __init__(self, reporter: Reporter, packages: int) -> None:
+        self._reporter, self._total, self._steps = reporter, packages, 0
+
+    def line(self, line: str) -> None:
+        """Take one line of mmdebstrap's output."""
+        if line.startswith(_STEPS):
+            self._steps += 1  # essential packages are unpacked a second time
+            done = min(self._steps // 2, self._total)
+            self._reporter.event(Advanced(done=done, total=self._total, unit="packages"))
+        self._reporter.event(OutputLine(line=line))
+
+
 def run(words: tuple[str, ...], lock: Lock, suite: str, reporter: Reporter) -> None:
     """Start mmdebstrap. Raises AptOstreeError (code `bootstrap-failed`)."""
     environment = {**_ENVIRONMENT, "SOURCE_DATE_EPOCH": str(lock.epoch)}
     try:
-        mmdebstrap.bootstrap(words, lambda line: reporter.event(OutputLine(line=line)), env=environment)
+        mmdebstrap.bootstrap(words, Progress(reporter, len(lock.packages)).line, env=environment)
     except ToolError as error:
         wrong = [line[3:] for line in error.details if line.startswith("E: ") and "failed" not in line]
         raise AptOstreeError(

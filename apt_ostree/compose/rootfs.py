@@ -38,6 +38,11 @@ _MADE = (users.CONF, f"{tmpfiles.DIRECTORY}/{dpkgdb.CONF}.conf", f"{tmpfiles.DIR
 def require_directory(path: Path) -> Path:
     """Where a root directory really is. Raises UsageError for what is none, and for the machine's own."""
     found = path.resolve()
+    if found.exists() and not found.is_dir():
+        raise UsageError(
+            f"'{path}' is not a directory: a tree is wanted that is unpacked",
+            hint="apt-ostree compose postprocess ROOTFS",
+        )
     if not found.is_dir():
         raise UsageError(f"there is no directory '{path}'", hint="apt-ostree compose postprocess ROOTFS")
     if found == Path("/") or found.samefile("/"):

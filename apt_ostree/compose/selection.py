@@ -13,11 +13,11 @@ from pathlib import Path
 
 from debian.deb822 import Deb822
 
-from apt_ostree import aptroot, archives, refusals, requests
+from apt_ostree import aptroot, archives, refusals, requests, unfetched
 from apt_ostree.errors import ResolveError, UsageError
 from apt_ostree.installed import is_kernel
 from apt_ostree.lockfile import Lock, Locked
-from apt_ostree.resolve import parse_actions
+from apt_ostree.resolve import parse_actions, refuse_unavailable
 from apt_ostree.tools import apt
 from apt_ostree.treefile import Treefile
 
@@ -63,7 +63,9 @@ def foreign(treefile: Treefile, native: str, *more: Sequence[str]) -> tuple[str,
     return tuple(sorted(named - {"", "all", "any", "native", native}))
 
 
-def apt_root(directory: Path, treefile: Treefile, native: str, status: str = "") -> aptroot.AptRoot:
+def apt_root(
+    directory: Path, treefile: Treefile, native: str, status: str = "", *, cache_only: bool = False
+) -> aptroot.AptRoot:
     """A private apt in `directory` that knows the treefile's archives and a system with the packages of `status`."""
     lines = sources(treefile, native)
     with tempfile.TemporaryDirectory(prefix="apt-ostree-sources-") as folder:
@@ -75,7 +77,9 @@ def apt_root(directory: Path, treefile: Treefile, native: str, status: str = "")
         state = aptroot.BaseState(status=status, extended_states="", architectures=(native, *named))
         # which release is preferred here is no matter of the machine
         settings = {"APT::Default-Release": ""}
-        return aptroot.build(directory, state, aptroot.SourceTree(etc_apt=etc, root=Path("/")), settings=settings)
+        advice = unfetched.of_a_treefile(cache_only=cache_only)
+        source = aptroot.SourceTree(etc_apt=etc, root=Path("/"), advice=advice)
+        return aptroot.build(directory, state, source, settings=settings)
 
 
 def digest(treefile: Treefile, native: str) -> str:
@@ -98,6 +102,7 @@ def resolve(root: aptroot.AptRoot, treefile: Treefile) -> Lock:
     _known(root, treefile)
     done = apt.simulate_install(root.config, _items(treefile, root.native), _options(treefile))
     if done.returncode != 0:
+        refuse_unavailable(root, done)
         told = [line for line in (done.stdout + done.stderr).splitlines() if line.strip()]
         raise ResolveError(
             "the packages of the treefile cannot be installed together",
@@ -149,7 +154,7 @@ def _known(root: aptroot.AptRoot, treefile: Treefile) -> None:
     asked = [requests.parse(package).name for package in treefile.chosen(root.native)]
     unknown = [name for name in asked if name not in names]
     if unknown:
-        raise refusals.not_found(unknown, names)
+        raise refusals.not_found(unknown, names, root.advice)
 
 
 def _locked(record: Deb822 | None, label: str) -> Locked:

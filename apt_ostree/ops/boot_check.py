@@ -90,7 +90,7 @@ def _checks(root: Path) -> Iterator[tuple[Path, bool]]:
 
 
 def _run_all(context: Context, booted: Deployment, timeout: float) -> tuple[CheckResult, ...]:
-    log = RunLog(context.paths.log, context.options.command)
+    log = RunLog(context.paths.log, context.options.command, context.options.verb)
     reporter = TeeReporter(context.reporter, log)
     results = []
     with phase(reporter, "check", "Checking the deployment"):

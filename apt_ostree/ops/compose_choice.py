@@ -29,7 +29,8 @@ def choose(context: Context, target: Target, directory: Path, locked: Path | Non
 
     Raises ResolveError, UsageError, VerificationError, AptOstreeError.
     """
-    root = selection.apt_root(directory, target.treefile, target.architecture)
+    cache_only = context.options.cache_only
+    root = selection.apt_root(directory, target.treefile, target.architecture, cache_only=cache_only)
     fresh = replace(context, options=replace(context.options, refresh_age=0.0))
     if locked is None:
         resolving.ensure_lists(fresh, root)
@@ -41,7 +42,7 @@ def choose(context: Context, target: Target, directory: Path, locked: Path | Non
     lock = lockfile.load(locked)
     selection.check_selection(lock, target.treefile, target.architecture)
     absent = missing(target, lock)
-    if absent and not context.options.cache_only:
+    if absent and not cache_only:
         resolving.ensure_lists(fresh, root)
         selection.check_archive(root, absent)
     return Chosen(root=root, lock=lock)

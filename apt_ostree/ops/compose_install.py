@@ -8,7 +8,19 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from apt_ostree import aptroot, commits, fetch, guarding, pkgdb, preflight, repos, requests, resolve, transaction
+from apt_ostree import (
+    aptroot,
+    commits,
+    fetch,
+    guarding,
+    pkgdb,
+    preflight,
+    repos,
+    requests,
+    resolve,
+    transaction,
+    unfetched,
+)
 from apt_ostree.context import Context
 from apt_ostree.errors import ResolveError, ToolError
 from apt_ostree.layer import LayerJob, layer, state_digest
@@ -38,7 +50,8 @@ def run(context: Context, request: Request) -> Result:
     names, local = install.parse(request.packages)
     wanted = resolve.Wanted(requested=names, local=local, recommends=context.options.recommends is not False)
     store = Store(request.repo)
-    with guarding.guarded(context, store, None) as guard, _sources(store, base.checksum) as source:
+    advice = unfetched.in_a_base(cache_only=context.options.cache_only)
+    with guarding.guarded(context, store, None) as guard, _sources(store, base.checksum, advice) as source:
         inner = guard.context
         with phase(inner.reporter, "resolve", "Resolving dependencies"):
             root, resolution = resolve_on_base(
@@ -49,7 +62,7 @@ def run(context: Context, request: Request) -> Result:
         if context.options.dry_run:
             return Result(command=context.options.command, changed=False, changes=changes, message="Dry run.")
         download = sum(p.download_size for p in fetch.missing(store, resolution))
-        preflight.check_space(store.repo, download=download, installed=resolution.installed_size)
+        preflight.check_space(store.repo, download=download, installed=resolution.installed_size, alone=True)
         with phase(inner.reporter, "download", "Downloading packages"):
             fetch.import_local(store, local)
             fetched = fetch.download(root, store, resolution, inner.reporter)
@@ -91,7 +104,7 @@ def _refuse_inactive(context: Context, resolution: Resolution) -> None:
 
 
 @contextmanager
-def _sources(store: Store, commit: str) -> Iterator[aptroot.SourceTree]:
+def _sources(store: Store, commit: str, advice: unfetched.Advice) -> Iterator[aptroot.SourceTree]:
     """The base's own apt configuration and keyrings, out of the commit."""
     with tempfile.TemporaryDirectory(prefix="sources-", dir=store.work) as folder:
         root = Path(folder)
@@ -102,4 +115,4 @@ def _sources(store: Store, commit: str) -> Iterator[aptroot.SourceTree]:
                 ostree.checkout_copy(store.repo, commit, target, subpath=subpath)
             except ToolError:
                 target.mkdir(exist_ok=True)  # a base without keyrings: its sources may bring their own keys
-        yield aptroot.SourceTree(etc_apt=root / "etc/apt", root=root)
+        yield aptroot.SourceTree(etc_apt=root / "etc/apt", root=root, advice=advice)

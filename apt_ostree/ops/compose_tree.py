@@ -108,7 +108,7 @@ def _perform(guard: guarding.Guard, request: Request, stack: Stack, chosen: Chos
     if context.options.download_only:
         return replace(base, would_change=True, message=f"{len(lock.everything)} packages are here")
     unpacked = sum(package.size for layer in lock.layers for package in layer.packages) * _UNPACKED
-    preflight.check_space(target.repo, download=0, installed=_ROOM + unpacked)
+    preflight.check_space(target.repo, download=0, installed=_ROOM + unpacked, alone=True)
     guard.held.phase("compose")
     made, warnings = _make(context, stack, kept)
     if request.commit_file:

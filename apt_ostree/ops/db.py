@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from apt_ostree import commits, host, pkgdb, sysroot
+from apt_ostree import commits, host, pkgdb, repos, sysroot
 from apt_ostree.errors import AptOstreeError, ToolError, UsageError
 from apt_ostree.findings import PackageDiff, PackageList, PackageVersion
 from apt_ostree.model import Deployment
@@ -98,7 +98,7 @@ def resolve(repo: Path, system: sysroot.Sysroot | None, revision: str) -> str:
         raise AptOstreeError(
             f"there is no revision '{revision}' in {repo}",
             details=error.details,
-            hint=f"see what there is: apt-ostree status, or ostree refs --repo={repo}",
+            hint=f"see what there is: {'apt-ostree status, or ' if system else ''}ostree refs --repo={repo}",
             code="no-revision",
         ) from error
 
@@ -119,6 +119,10 @@ def named(deployments: Sequence[Deployment], name: str) -> Deployment | None:
 
 def _system(paths: Paths, repo: Path | None) -> sysroot.Sysroot | None:
     if repo is not None:
+        if not repos.is_repo(repo):
+            raise AptOstreeError(
+                f"there is no ostree repo at '{repo}'", hint="--repo names the directory of one", code="no-repo"
+            )
         return None
     host.require_ostree(paths)
     return sysroot.load(paths)

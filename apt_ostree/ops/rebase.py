@@ -54,6 +54,7 @@ def _change(situation: Situation, finder: Finder, request: Request) -> Change:
             hint="apt-ostree upgrade brings its newest commit; with --idempotent this is no error",
             code="same-base",
         )
+    finder.present = present
     found = (
         base.on_branch(finder, target, pin, skip_branch_check=request.skip_branch_check) if pin else finder.tip(target)
     )

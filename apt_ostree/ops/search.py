@@ -63,7 +63,7 @@ def _missing(root: aptroot.AptRoot, missing: Sequence[str]) -> ResolveError:
             hint=f"apt-ostree provides {virtual[0]}",
             code="virtual",
         )
-    return refusals.not_found(missing, names - set(missing))
+    return refusals.not_found(missing, names - set(missing), root.advice)
 
 
 def _own(subject: ask.Subject, names: Sequence[str]) -> Iterator[tuple[str, Deb822]]:

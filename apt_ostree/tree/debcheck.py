@@ -77,7 +77,7 @@ def inspect(path: Path, label: str) -> None:
         raise VerificationError(
             f"the archive of {label} is damaged",
             details=error.details if isinstance(error, ToolError) else (str(error),),
-            hint="fetch it again: sudo apt-ostree cleanup --repomd, then repeat the command",
+            hint="repeat the command: it is fetched again",
         ) from error
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from typing import Any
 
 from apt_ostree.errors import UsageError
@@ -91,7 +92,15 @@ def _find(reader: Reader, name: str) -> Key:
         suffix = name.removeprefix(f"{key.name}-")
         if key.by_architecture and suffix != name and ARCHITECTURE.fullmatch(suffix):
             return key
-    raise reader.wrong(name, f"unknown key '{name}'")
+    near = get_close_matches(name, _candidates(reader.keys, name), n=1)
+    raise reader.wrong(name, f"unknown key '{name}'", hint=f"did you mean '{near[0]}'?" if near else "")
+
+
+def _candidates(keys: Sequence[Key], name: str) -> list[str]:
+    """What somebody who wrote `name` may have meant: with its architecture where a key can have one."""
+    arch = name.rpartition("-")[2].lower()
+    with_arch = [f"{key.name}-{arch}" for key in keys if key.by_architecture and ARCHITECTURE.fullmatch(arch)]
+    return [*(key.name for key in keys), *with_arch]
 
 
 def _value(reader: Reader, key: Key, value: Any) -> Any:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 _REFRESH = 8  # times a second
+PATIENCE = 30.0  # seconds a log is left without a sign of life
 
 
 class JsonReporter:
@@ -48,13 +49,15 @@ def event_json(event: Event) -> dict[str, Any]:
 
 
 class HumanReporter:
-    """Lines for a log or a pipe: `Resolving dependencies... done`."""
+    """Lines for a log or a pipe: `Resolving dependencies... done`; in a long phase, now and then how far it is."""
 
     def __init__(self, stream: TextIO, *, theme: Theme | None = None, verbose: bool = False) -> None:
         self._stream = stream
         self._theme = theme or for_stream(stream)
         self._verbose = verbose
         self._open = ""  # title of the line that waits for its "done"
+        self._amount = ""
+        self._start = self._said = time.monotonic()
         self._lock = threading.Lock()
 
     def event(self, event: Event) -> None:
@@ -67,7 +70,8 @@ class HumanReporter:
             case PhaseStarted(title=title):
                 self._break()
                 self._stream.write(f"{clean(title)}...")
-                self._open = title
+                self._open, self._amount = title, ""
+                self._start = self._said = time.monotonic()
             case PhaseDone(title=title):
                 # something was written in between: the phase needs its name again
                 self._stream.write(" done\n" if self._open == title else f"{clean(title)}... done\n")
@@ -78,6 +82,19 @@ class HumanReporter:
             case OutputLine(line=line) if self._verbose:
                 self._break()
                 self._stream.write(f"  {clean(line)}\n")
+                self._said = time.monotonic()
+            case OutputLine(line=line):
+                self._sign_of_life(self._amount or clean(line.strip()))
+            case Advanced(done=done, total=total, unit=unit):
+                self._amount = amount(done, total, unit)
+                self._sign_of_life(self._amount)
+
+    def _sign_of_life(self, text: str) -> None:
+        now = time.monotonic()
+        if text and now - self._said >= PATIENCE:
+            self._break()
+            self._stream.write(f"  {text}, after {now - self._start:.0f} s\n")
+            self._said = now
 
     def _break(self) -> None:
         if self._open:

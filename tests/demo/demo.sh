@@ -12,7 +12,7 @@ TREEFILE=apt_ostree/data/treefiles/debian-13-minimal.toml
 times=()
 
 say() { printf '\n\033[1m== %s\033[0m\n' "$*"; }
-show() { printf '\033[2m$ %s\033[0m\n' "$*"; "$@"; }
+show() { printf '\033[2m$%s\033[0m\n' "$(printf ' %q' "$@")"; "$@"; } # as it can be typed
 clock() { # clock NAME COMMAND...: run it and remember how long it took
   local name=$1 start=$EPOCHREALTIME status=0; shift
   show "$@" || status=$?
@@ -21,6 +21,7 @@ clock() { # clock NAME COMMAND...: run it and remember how long it took
 }
 minus() { awk -v a="$1" -v b="$2" 'BEGIN { print a - b }'; }
 ao() { "$TOOL" --sysroot "$SYSROOT" "$@"; }
+show_ao() { show "$TOOL" --sysroot "$SYSROOT" "$@"; }
 clock_ao() { local name=$1; shift; clock "$name" "$TOOL" --sysroot "$SYSROOT" "$@"; }
 
 [ "$(id -u)" = 0 ] || { echo "the demo mounts and deploys: run it with sudo" >&2; exit 6; }
@@ -52,8 +53,8 @@ times+=("$(printf '%-34s %6.1f s' "first deployment" "$(minus "$EPOCHREALTIME" "
 
 say "3. Layer real packages: one with a service and a system user"
 clock_ao "install chrony htop" install --assumeyes chrony htop
-show ao status
-show ao db diff
+show_ao status
+show_ao db diff
 deployment=$(ao status --json | jq -r '.deployments[0] | "\(.checksum).\(.serial)"')
 grep -H _chrony "$SYSROOT/ostree/deploy/debian/deploy/$deployment/etc/passwd"
 
@@ -78,7 +79,7 @@ echo "status is the same, byte for byte"
 say "5. Uninstall, then roll back"
 clock_ao "uninstall htop" uninstall --assumeyes htop
 clock_ao "rollback" rollback
-show ao status
+show_ao status
 ostree fsck --repo="$SYSROOT/ostree/repo" --quiet >/dev/null
 echo "ostree fsck: clean"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from collections.abc import Callable
@@ -230,6 +231,9 @@ def test_calls_that_make_no_sense(composing: Composing, tmp_path: Path) -> None:
     where = ("--repo", repo, "--branch", BRANCH)
     assert "machine's own root" in compose(composing, "postprocess", "/", check=2).stderr
     assert "there is no directory" in compose(composing, "postprocess", tmp_path / "none", check=2).stderr
+    file = tmp_path / "root.tar"
+    file.touch()
+    assert f"'{file}' is not a directory" in compose(composing, "postprocess", file, check=2).stderr
     assert "go together" in compose(composing, "postprocess", root, "--branch", "x", check=2).stderr
     assert "not KEY=VALUE" in compose(composing, "commit", root, *where, "--metadata", "x", check=2).stderr
     for word in ("=x", "version=1", "apt-ostree.users=x", "ostree.bootable=1"):
@@ -254,3 +258,13 @@ def test_an_image_that_was_changed_since_is_not_committed(composing: Composing, 
     (root / "home").unlink()
     assert "/home is not the link" in compose(composing, "commit", root, *where, check=1).stderr
     assert refs(repo) == {}
+
+
+def test_bootstrapping_tells_how_far_it_is(composing: Composing) -> None:
+    done = composing.tree(composing.treefile(), composing.repo(), "--progress=json")
+    events = [json.loads(line) for line in done.stderr.splitlines()]
+    begins = next(n for n, event in enumerate(events) if event.get("name") == "bootstrap")
+    ends = next(n for n, event in enumerate(events) if n > begins and event.get("name") == "bootstrap")
+    told = [event["done"] for event in events[begins:ends] if event["event"] == "advanced"]
+    total = {event["total"] for event in events[begins:ends] if event["event"] == "advanced"}
+    assert told == sorted(told) and len(set(told)) > 5 and total == {told[-1]}

@@ -104,6 +104,19 @@ def test_b06_upgrade_of_the_base_is_refused(sysroot: Sysroot, repo: LocalRepo) -
     assert changes(before, sysroot.snapshot()) == []
 
 
+def test_a_version_no_source_has_is_named_with_those_there_are(sysroot: Sysroot, repo: LocalRepo) -> None:
+    repo.publish(tool("foo"), tool("bar"))
+    sysroot.apt_ostree("install", "-y", "bar")
+    before = sysroot.snapshot()
+    told = sysroot.apt_ostree("install", "-y", "foo=99", "--json", check=3).json["error"]
+    assert (told["code"], told["message"]) == ("no-version", "foo has no version '99'")
+    assert [line.partition(" in ")[0] for line in told["details"]] == ["there is foo 1.0"]
+    assert "foo=1.0" in told["hint"]
+    told = sysroot.apt_ostree("install", "-y", "foo/nosuch", "--json", check=3).json["error"]
+    assert told["message"] == "foo is in no suite 'nosuch'"
+    assert changes(before, sysroot.snapshot()) == []
+
+
 def test_b07_file_conflicts(sysroot: Sysroot, repo: LocalRepo) -> None:
     same, shared = {"Multi-Arch": "same"}, {"/usr/share/doc/twin/text": "same in both"}
     repo.publish(

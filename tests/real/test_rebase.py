@@ -31,6 +31,9 @@ def test_b18_rebase_carries_layers(client: Sysroot, remote: Remote, repo: LocalR
     before = whole(client)
     told = verb(client, "rebase", f"{remote.branch}-nxt", check=1)["error"]
     assert told["code"] == "no-branch" and other in told["message"] and f"rebase origin:{other}" in told["hint"]
+    for offline in ((), ("--cache-only",)):
+        told = verb(client, "rebase", f"{remote.branch}-xx", *offline, check=1)["error"]
+        assert not told["hint"].endswith(f"rebase origin:{remote.branch}") and "origin:origin:" not in told["hint"]
     assert verb(client, "rebase", "nowhere:", check=1)["error"]["code"] == "no-remote"
     assert verb(client, "rebase", remote.branch, check=1)["error"]["code"] == "same-base"
     verb(client, "rebase", "origin:", "--idempotent", "--unchanged-exit-77", check=77)

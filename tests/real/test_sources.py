@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from apt_ostree import aptroot
-from apt_ostree.errors import AptOstreeError
+from apt_ostree.errors import AptOstreeError, VerificationError
 from tests.support.archive import LocalRepo
 from tests.support.debs import DebBuilder
 
@@ -60,3 +60,21 @@ def test_a_mirror_that_stays_so_is_an_error(http_repo: LocalRepo, work: Path, mo
         made.refresh(told.append)
     assert caught.value.code == "refresh-failed" and any(aptroot.IN_SYNC in line for line in caught.value.details)
     assert sum("trying again" in line for line in told) == 2 and made.age() is None
+
+
+def test_a_suite_that_is_not_there_is_told_as_that(http_repo: LocalRepo, work: Path) -> None:
+    source = work / "etc/apt/sources.list.d/web.sources"
+    root(http_repo, work)
+    source.write_text(source.read_text().replace("Suites: stable", "Suites: stabel"))
+    state = aptroot.BaseState(status="", extended_states="", architectures=("amd64",))
+    made = aptroot.build(work / "apt", state, aptroot.SourceTree(etc_apt=work / "etc/apt", root=work))
+    with pytest.raises(AptOstreeError, match=f"the archive {http_repo.uri} has no suite 'stabel'") as caught:
+        made.refresh(lambda _line: None)
+    assert (caught.value.code, caught.value.exit_code) == ("no-suite", 1)
+
+
+def test_an_archive_without_a_signature_is_not_taken(http_repo: LocalRepo, work: Path) -> None:
+    for name in ("InRelease", "Release.gpg"):
+        (http_repo.dist / name).unlink()
+    with pytest.raises(VerificationError):
+        root(http_repo, work).refresh(lambda _line: None)

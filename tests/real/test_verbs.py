@@ -240,6 +240,8 @@ def test_compose_install(ground: Ground, base: Base, repo: LocalRepo, work: Path
     words = ("compose", "install", "--repo", bare, "--ref", base.ref, "--branch", "lab/mine", "--json", local)
     assert not held_to("result", ground.apt_ostree(*words, "--dry-run"))["changed"]
     assert run(["ostree", "refs", f"--repo={bare}"]).stdout.split() == [base.ref]
+    told = ground.apt_ostree(*words[:-2], "--cache-only", "nosuch", check=3).stderr
+    assert "run it again without --cache-only" in told and "refresh-md" not in told
     answer = held_to("result", ground.apt_ostree(*words))
     made = run(["ostree", "rev-parse", f"--repo={bare}", "lab/mine"]).stdout.strip()
     assert answer["commit"] == made

@@ -6,12 +6,13 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from apt_ostree import __version__
-from apt_ostree.cli import app, pages
+from apt_ostree.cli import app, hints, pages
 from apt_ostree.errors import BusyError
 
 ALL = list(pages.pages(app.command()))
@@ -73,6 +74,9 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
         ("compose tre", "no command 'tre'", "apt-ostree compose tree"),
         ("install", "PACKAGE is missing", "apt-ostree install --help"),
         ("install --bogus htop", "no such option", "apt-ostree install --help"),
+        ("install --dry-rnu htop", "no such option: --dry-rnu", "mean --dry-run? See: apt-ostree install --help"),
+        ("status --sysrot /s", "no such option: --sysrot", "did you mean --sysroot?"),
+        ("--versoin", "no such option: --versoin", "did you mean --version?"),
         ("install --script-timeout=soon htop", "not a number", "--script-timeout"),
         ("install --wait 5 htop", "after '='", "--wait=5"),
         ("--color=pink status", "auto, always, never", "--color=auto"),
@@ -88,12 +92,62 @@ def test_usage_errors(line: str, said: str, hint: str, capsys: pytest.CaptureFix
     assert hint in text
 
 
+@pytest.mark.parametrize(
+    ("line", "hint"),
+    [
+        ("--sysroot /s status", "look: apt-ostree --sysroot /s status, or: sudo apt-ostree --sysroot /s rollback"),
+        ("install --sysroot=/s x", "look: apt-ostree --sysroot /s status, or: sudo apt-ostree --sysroot /s rollback"),
+        ("status", "look: apt-ostree status, or: sudo apt-ostree rollback"),
+        ("install -- --sysroot /s", "look: apt-ostree status, or: sudo apt-ostree rollback"),
+    ],
+)
+def test_a_hint_is_about_the_same_system(
+    line: str, hint: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    error = BusyError("held", hint="look: apt-ostree status, or: sudo apt-ostree rollback")
+    monkeypatch.setattr(app, "_invoke", failing(error))
+    assert app.run(line.split()) == 4
+    assert capsys.readouterr().err.endswith(f"hint: {hint}\n")
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("apt-ostree status", "apt-ostree --sysroot '/a b' status"),
+        ("sudo apt-ostree ...", "sudo apt-ostree --sysroot '/a b' ..."),
+        ("apt-ostree --sysroot /else doctor", "apt-ostree --sysroot /else doctor"),
+        ("compose a base: apt-ostree compose tree", "compose a base: apt-ostree compose tree"),
+        (
+            "see man apt-ostree-treefile, a bug of apt-ostree; run",
+            "see man apt-ostree-treefile, a bug of apt-ostree; run",
+        ),
+    ],
+)
+def test_commands_in_a_hint(text: str, told: str) -> None:
+    assert hints.for_sysroot(text, "/a b") == told
+    assert hints.for_sysroot(text, "/") == text
+
+
 def test_a_usage_error_with_json_is_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert app.run(["install", "--json", "--bogus"]) == 2
     error = json.loads(capsys.readouterr().out)["error"]
     assert error["code"] == "usage"
     assert "--bogus" in error["message"]
     assert set(error) == {"code", "message", "hint", "details"}
+
+
+@pytest.mark.parametrize("line", ["status", "install -y htop", "db list", "search foo", "refresh-md"])
+def test_no_ostree_system_is_one_sentence_and_a_hint(
+    line: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    nowhere = tmp_path / "nope"
+    assert app.run(["--sysroot", str(nowhere), *line.split()]) == 6
+    said, hint = capsys.readouterr().err.splitlines()
+    assert said == f"error: '{nowhere}' is not an ostree system: there is no {nowhere}"
+    assert "--sysroot DIR" in hint and f"apt-ostree --sysroot {nowhere} doctor" in hint
+    nowhere.mkdir()
+    assert app.run(["--sysroot", str(nowhere), *line.split()]) == 6
+    assert f"there is no {nowhere}/ostree\n" in capsys.readouterr().err
 
 
 def test_exit_codes_of_our_errors(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
@@ -159,6 +213,13 @@ def test_tab_loads_neither_rich_nor_sh(shell: str) -> None:
     done = program(env=line)
     assert "install" in done.stdout
     assert _heavy(done.stderr) == []
+
+
+@pytest.mark.parametrize("option", ["--install-completion", "--show-completion"])
+def test_completions_are_installed_by_no_option(option: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert app.run([option, "bash"]) == 2
+    out, err = capsys.readouterr()
+    assert out == "" and f"no such option: {option}" in err
 
 
 def test_source_bash() -> None:

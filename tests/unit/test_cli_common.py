@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 
-from apt_ostree.cli import common, screen
+from apt_ostree.cli import app, common, screen
 from apt_ostree.cli.deploy import RollbackOptions
 from apt_ostree.cli.install import InstallOptions
 from apt_ostree.cli.options import Settings
 from apt_ostree.errors import UsageError
+from apt_ostree.journal import RunLog
 from apt_ostree.model import (
     Commit,
     DiffKind,
@@ -23,6 +24,7 @@ from apt_ostree.model import (
     Result,
     TransactionKind,
 )
+from apt_ostree.paths import Paths
 from apt_ostree.report import NullReporter
 
 
@@ -69,6 +71,29 @@ def test_context_carries_every_option() -> None:
     assert (asked.stateroot, asked.recommends, asked.disable_repos) == ("debian", False, ("extra",))
     assert asked.command == "apt-ostree install htop"
     assert asked.confirm(plan("htop", "libfoo"))
+
+
+@pytest.mark.parametrize(
+    ("line", "verb"),
+    [("install -y x", "install"), ("--sysroot /s -v override remove x", "override"), ("pin 0 --sysroot=/s", "pin")],
+)
+def test_a_log_is_named_by_the_verb(
+    line: str, verb: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    seen: list[Settings] = []
+
+    def stop(settings: Settings) -> Paths:
+        seen.append(settings)
+        raise UsageError("far enough")
+
+    monkeypatch.setattr(common, "paths_of", stop)
+    assert app.run(line.split()) == 2 and "far enough" in capsys.readouterr().err
+    monkeypatch.undo()
+    options = common.context(seen[0], RollbackOptions(), NullReporter()).options
+    log = RunLog(tmp_path, options.command, options.verb)
+    assert log.path is not None and log.path.name.endswith(f"-{verb}.log")
+    log.close("done")
+    assert log.path.read_text().splitlines()[0].endswith(f" apt-ostree {line}")
 
 
 def test_a_verb_without_an_option_gets_its_neutral_value() -> None:

@@ -60,6 +60,12 @@ def test_the_answer_goes_to_stdout(capsys: pytest.CaptureFixture[str]) -> None:
     assert json.loads(capsys.readouterr().out)["changed"] is True
 
 
+def test_a_command_in_an_answer_is_about_the_same_system(capsys: pytest.CaptureFixture[str]) -> None:
+    result = Result(command="x", changed=True, message="Deploy it: apt-ostree upgrade")
+    screen.show_result(Settings(sysroot="/s"), result, json=False)
+    assert "Deploy it: apt-ostree --sysroot /s upgrade" in capsys.readouterr().out
+
+
 def test_what_a_dry_run_found_is_an_answer(capsys: pytest.CaptureFixture[str]) -> None:
     new = Package(name="htop", version="3.4", arch="amd64")
     change = PackageChange(kind=DiffKind.ADDED, name="htop", arch="amd64", new=new)

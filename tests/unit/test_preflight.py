@@ -49,6 +49,15 @@ def test_what_ostree_keeps_free(archive: Path) -> None:
     assert caught.value.code == "no-space"
 
 
+def test_a_full_repo_that_stands_alone_is_not_told_to_clean_deployments_up(archive: Path) -> None:
+    hints = []
+    for alone in (True, False):
+        with pytest.raises(AptOstreeError) as caught:
+            preflight.check_space(archive, download=0, installed=1 << 60, alone=alone)
+        hints.append(caught.value.hint)
+    assert hints == [f"df -h {archive}", "sudo apt-ostree cleanup --rollback --pending --repomd"]
+
+
 def test_which_etc_cannot_be_merged(tmp_path: Path) -> None:
     defaults, etc = tmp_path / "usr/etc", tmp_path / "etc"
     for root in (defaults, etc):

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from importlib import resources
 from pathlib import Path
 
 import pytest
 
-from apt_ostree import config, pull, remotes, updates
+from apt_ostree import config, lookup, pull, remotes, updates
 from apt_ostree.errors import ToolError, UsageError, VerificationError
 from apt_ostree.model import DiffKind, Origin, Package, PackageChange, Update
 from apt_ostree.ops import bases, rebase
@@ -143,3 +144,15 @@ def test_records(tmp_path: Path) -> None:
     assert updates.read_automatic(paths.automatic, "stage") == state
     paths.automatic.write_text('{"run": "x"}')
     assert updates.read_automatic(paths.automatic, "none") == AutomaticUpdates()
+
+
+def test_a_branch_that_is_not_there_is_never_the_one_that_one_is_on() -> None:
+    present = Source(remote="origin", branch="debian/13/minimal")
+    wanted = replace(present, branch="debian/13/minimla")
+    known = [present.branch, "debian/13/desktop", "debian/12/minimal"]
+    error = lookup.absent(wanted, known, present=present)
+    assert error.hint == "apt-ostree rebase origin:debian/12/minimal"
+    assert present.branch not in error.message
+    error = lookup.absent(wanted, known[:1], present=present)
+    assert error.hint == "apt-ostree rebase REMOTE:BRANCH" and "near" not in error.message
+    assert lookup.absent(wanted, known).hint == f"apt-ostree rebase {present.refspec}"

@@ -88,6 +88,23 @@ def test_revisions(made: Tiny) -> None:
             db.db_list(paths, [name])
 
 
+def test_a_repo_that_is_none_is_told_as_that(made: Tiny, tmp_path: Path) -> None:
+    paths = Paths(made.path)
+    asked = (
+        lambda repo: db.db_list(paths, ["x"], repo=repo),
+        lambda repo: db.db_diff(paths, "x", "y", repo=repo),
+        lambda repo: db.db_version(paths, repo=repo),
+        lambda repo: db.db_sbom(paths, kind="spdx", repo=repo),
+    )
+    for ask in asked:
+        with pytest.raises(AptOstreeError, match=f"there is no ostree repo at '{tmp_path}/nope'") as caught:
+            ask(tmp_path / "nope")
+        assert "--repo" in caught.value.hint and "init" not in caught.value.hint
+    with pytest.raises(AptOstreeError) as caught:
+        db.db_list(paths, ["no/such"], repo=paths.repo)
+    assert caught.value.hint == f"see what there is: ostree refs --repo={paths.repo}"
+
+
 def test_list(made: Tiny) -> None:
     paths = Paths(made.path)
     (found,) = db.db_list(paths, ["1"])

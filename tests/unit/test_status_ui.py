@@ -10,9 +10,12 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
+from apt_ostree.compose import bootstrap
 from apt_ostree.errors import ResolveError
 from apt_ostree.findings import PackageDiff, PackageList
 from apt_ostree.model import Package, Result
@@ -122,6 +125,39 @@ def test_progress_in_a_log_is_one_line_a_phase() -> None:
         "Resolving dependencies... done\nDownloading packages...\nwarning: careful\nDownloading packages... done\n"
         "Layering...\n"
     )
+
+
+def test_a_long_phase_gives_a_sign_of_life_in_a_log(monkeypatch: pytest.MonkeyPatch) -> None:
+    stream, now = io.StringIO(), [100.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    with progress.reporting(stream) as reporter:
+        reporter.event(PhaseStarted(name="bootstrap", title="Bootstrapping trixie"))
+        for seconds, event in (
+            (5, OutputLine(line="I: automatically chosen mode: root")),
+            (31, OutputLine(line="I: installing essential packages...")),
+            (40, Advanced(done=1, total=300, unit="packages")),
+            (62, Advanced(done=2, total=300, unit="packages")),
+            (63, OutputLine(line="Setting up foo (1.0) ...")),
+            (93, OutputLine(line="Setting up foo (1.0) ...")),
+        ):
+            now[0] = 100.0 + seconds
+            reporter.event(event)
+        reporter.event(PhaseDone(name="bootstrap", title="Bootstrapping trixie", seconds=94.0))
+    assert stream.getvalue() == (
+        "Bootstrapping trixie...\n  I: installing essential packages..., after 31 s\n  2/300 packages, after 62 s\n"
+        "  2/300 packages, after 93 s\nBootstrapping trixie... done\n"
+    )
+
+
+def test_bootstrapping_counts_packages() -> None:
+    seen: list[Any] = []
+    reporter: Any = SimpleNamespace(event=seen.append)
+    listener = bootstrap.Progress(reporter, 2)
+    for line in ("I: extracting archives...", "Unpacking a (1) ...", "Unpacking a (1) over (1) ...",
+                 "Setting up a (1) ...", "Unpacking b:amd64 (1) ...", "Setting up b:amd64 (1) ..."):  # fmt: skip
+        listener.line(line)
+    assert [event.done for event in seen if isinstance(event, Advanced)] == [0, 1, 1, 2, 2]
+    assert sum(isinstance(event, OutputLine) for event in seen) == 6
 
 
 def test_progress_verbose_has_the_output() -> None:

@@ -59,6 +59,27 @@ mirrors = [
 
 
 @pytest.mark.parametrize(
+    ("more", "hint"),
+    [
+        ('packges = ["vim"]', "did you mean 'packages'?"),
+        ('packges-arm64 = ["vim"]', "did you mean 'packages-arm64'?"),
+        ('packages-AMD64 = ["vim"]', "did you mean 'packages-amd64'?"),
+        ('mirrors = [{ url = "https://mirror.example.org" }]', "did you mean 'uri'?"),
+    ],
+)
+def test_a_misspelt_key_is_told_the_one_that_was_meant(more: str, hint: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        parse(GOOD + more, "my.toml")
+    assert "line 3: unknown key" in caught.value.message and caught.value.hint == hint
+
+
+def test_a_key_like_no_other_is_told_all_there_are() -> None:
+    with pytest.raises(UsageError) as caught:
+        parse(GOOD + "xyzzy = 1", "my.toml")
+    assert caught.value.hint.startswith("allowed keys: ") and "packages" in caught.value.hint
+
+
+@pytest.mark.parametrize(
     ("more", "line", "words"),
     [
         ('packges = ["vim"]', 3, ("unknown key 'packges'",)),
