@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 FORMATS = "encapsulated|plain"
 COMPRESSIONS = "gzip|zstd"
+SBOMS = "spdx|cyclonedx"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,6 +86,12 @@ class ExportOptions(Registry, Json, Unchanged):
             help="Start from this config: JSON with Env, Labels and so on, as 'skopeo inspect --config' shows it.",
         ),
     ] = ""
+    sbom: Annotated[
+        list[str],
+        repeated(
+            "--sbom", SBOMS, "Attach the bill of materials that 'apt-ostree db sbom' writes: SPDX 2.3 or CycloneDX 1.6."
+        ),
+    ] = field(default_factory=list)
     sigstore_key: Annotated[
         str,
         typer.Option(
@@ -114,6 +121,12 @@ def export(settings: Settings, options: ExportOptions) -> int:
     containers-registries.d(5) has use-sigstore-attachments; those of GPG where it has lookaside-staging. They are of
     the image. A signature of the commit, made with 'apt-ostree repo sign' before, is in an encapsulated image as well.
 
+    A bill of materials is an artifact beside the image, whose subject is the image (OCI 1.1): the image and its digest
+    are the same with it and without. An oci: directory lists it in index.json. To a registry it is pushed by its
+    digest, and listed under the tag 'sha256-DIGEST' of the image for registries without an API for referrers; the
+    skopeo of Debian 12 brings such a list there only without artifactType. It is not signed. 'apt-ostree db sbom IMAGE'
+    shows it.
+
     The same commit gives the same image, byte by byte, wherever the same zlib or zstd makes it. Layers that the
     directory of an oci: image has already are not compressed again. An oci-archive: is written anew each time: images
     that it has under other tags are not kept. A file that is no such archive is left alone.
@@ -141,6 +154,8 @@ def _export_request(options: ExportOptions) -> oci_export.Request:
         raise UsageError(
             f"{wanted} needed, and {len(options.words)} words are given", hint="apt-ostree oci export --help"
         )
+    for kind in options.sbom:
+        one_of("--sbom", kind, SBOMS)
     if options.rootfs and options.format == "encapsulated":
         raise UsageError("only a commit can be encapsulated", hint="apt-ostree oci export --repo DIR REF IMAGE")
     return op.Request(
@@ -153,6 +168,7 @@ def _export_request(options: ExportOptions) -> oci_export.Request:
         image_config=absolute(options.image_config) if options.image_config else None,
         access=access(options),
         signer=_signer(options),
+        sboms=tuple(options.sbom),
     )
 
 
@@ -288,6 +304,8 @@ def register(app: typer.Typer) -> None:
         apt-ostree oci export --repo /srv/ostree debian/13/x86_64/minimal oci:img:13
         apt-ostree oci export --repo /srv/ostree debian/13/x86_64/minimal \\
             docker://registry.example.org/debian:13 --previous auto
+        apt-ostree oci export --repo /srv/ostree --sbom spdx \\
+            debian/13/x86_64/minimal oci:img:13
         apt-ostree oci export --rootfs /var/lib/machines/debian oci-archive:debian.tar
         """,
     )(export)

@@ -44,6 +44,7 @@ class Image:
     manifest: Descriptor
     platform: dict[str, str]
     layers: tuple[ExportedLayer, ...]
+    created: str = ""  # RFC 3339
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -268,4 +269,5 @@ def _finish(layout: Layout, job: _Job, done: Sequence[tuple[Layer, ExportedLayer
     annotations = {**labels, names.CREATED: job.created}
     manifest = layout.add(canonical(config.manifest(stored, layers, annotations)), names.MANIFEST)
     platform: dict[str, str] = {key: image[key] for key in ("architecture", "os", "variant") if key in image}
-    return Image(manifest=manifest, platform=platform, layers=tuple(exported for _, exported in done))
+    exported = tuple(exported for _, exported in done)
+    return Image(manifest=manifest, platform=platform, layers=exported, created=job.created)

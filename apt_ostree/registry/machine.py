@@ -87,7 +87,7 @@ def opened(reference: ImageReference, root: Path, *, digest: str = "") -> Iterat
         policy.require_strict(root)
     image = reference.image
     if digest and image.transport == "docker":
-        image = replace(image, path=f"{_untagged(image.path)}@{digest}")
+        image = replace(image, path=f"{image.repository}@{digest}")
     with access(root) as how:
         try:
             with fetch.opened(image, how) as found:
@@ -102,12 +102,6 @@ def opened(reference: ImageReference, root: Path, *, digest: str = "") -> Iterat
             if "skopeo" not in error.argv:
                 raise
             raise explained(reference, error) from error
-
-
-def _untagged(path: str) -> str:
-    name = path.partition("@")[0]
-    head, slash, tail = name.rpartition("/")
-    return f"{head}{slash}{tail.partition(':')[0]}"
 
 
 def _judge(reference: ImageReference, image: Image, how: Access) -> None:

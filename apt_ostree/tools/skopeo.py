@@ -85,6 +85,12 @@ def copy(source: str, destination: str, access: Access, signer: Signer = NOBODY)
     run.capture(access.argv(*words, source, destination), env={**access.environment, **signer.environment})
 
 
+def copy_list(source: str, destination: str, access: Access) -> None:
+    """`skopeo copy --multi-arch=index-only`: an index as it is, and none of what it lists. Raises ToolError."""
+    words = ("copy", "--quiet", "--preserve-digests", "--multi-arch=index-only", *access.options("dest-"))
+    run.capture(access.argv(*words, source, destination), env=access.environment)
+
+
 def copy_judged(image: str, layout: Path, tag: str, access: Access) -> None:
     """`skopeo copy` into a layout, which the policy must allow; blobs the layout has are not read. Raises ToolError."""
     words = ("copy", "--quiet", "--preserve-digests", "--remove-signatures", *access.options("src-"))

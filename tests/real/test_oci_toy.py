@@ -373,3 +373,59 @@ def test_commands_that_make_no_sense(toy: Path, work: Path, ground: Ground) -> N
     ocitrees.commit(made, tree)
     assert "--format plain" in refused("--repo", made, REF, image, code=1)
     assert ground.apt_ostree("oci", "export", "--repo", made, REF, image, "--format", "plain").stdout
+
+
+def test_a_bill_of_materials_in_a_layout(toy: Path, work: Path, ground: Ground) -> None:
+    """The image is the same with it and without; others read the layout as before."""
+    plain = export(ground, toy, f"oci:{work}/plain:t", "--json").json
+    words = (f"oci:{work}/image:t", "--sbom=spdx", "--sbom=cyclonedx", "--json", "--unchanged-exit-77")
+    told = held_to("oci-export", export(ground, toy, *words))
+    assert told["digest"] == plain["digest"] and [one["format"] for one in told["sboms"]] == ["cyclonedx", "spdx"]
+    assert held_to("oci-export", export(ground, toy, *words, check=77))["sboms"] == told["sboms"]
+    for form in ("spdx", "cyclonedx"):
+        wanted = ("db", "sbom", "--format", form)
+        of_commit = held_to("db-sbom", ground.apt_ostree(*wanted, "--repo", toy, REF))
+        for image in (f"oci:{work}/image:t", f"oci:{work}/image"):
+            assert held_to("db-sbom", ground.apt_ostree(*wanted, image)) == of_commit
+        error = held_to("error", ground.apt_ostree(*wanted, f"oci:{work}/plain:t", "--json", check=1))["error"]
+        assert error["code"] == "no-sbom"
+    assert "is sound" in ground.apt_ostree("oci", "verify", f"oci:{work}/image:t").stdout
+    run(["umoci", "unpack", "--image", f"{work}/image:t", work / "bundle"])
+    run(["skopeo", "--insecure-policy", "copy", f"oci:{work}/image:t", f"oci:{work}/copied:t"])
+    target = ocitrees.repo(work / "target", "archive")
+    ground.apt_ostree("oci", "import", "--repo", target, f"oci:{work}/image:t")
+    spoiled = Layout(work / "image").place(json.loads(Layout(work / "image").blob(told["sboms"][1]["digest"]))
+                                           ["layers"][0]["digest"])  # fmt: skip
+    spoiled.write_bytes(spoiled.read_bytes().replace(b"libc6", b"libc7"))
+    assert "not what its descriptor says" in ground.apt_ostree("db", "sbom", f"oci:{work}/image:t", check=7).stderr
+    for words, hint in (
+        ((f"oci-archive:{work}/i.tar",), "docker://"),
+        (("--rootfs", work, f"oci:{work}/i:t"), "commit"),
+    ):
+        source = ("--repo", toy, REF) if len(words) == 1 else ()
+        assert hint in ground.apt_ostree("oci", "export", *source, *words, "--sbom=spdx", check=2).stderr
+    assert "--sbom is one of" in export(ground, toy, f"oci:{work}/i:t", "--sbom=swid", check=2).stderr
+
+
+def test_a_bill_of_materials_in_a_registry(toy: Path, work: Path, ground: Ground, host: str) -> None:
+    image, insecure = f"docker://{host}/toy:1", "--tls-verify=false"
+    missing = ground.apt_ostree("db", "sbom", image, insecure, "--json", check=1)
+    export(ground, toy, image, insecure)
+    missing = held_to("error", ground.apt_ostree("db", "sbom", image, insecure, "--json", check=1))["error"]
+    assert missing["code"] == "no-sbom"
+    told = held_to("oci-export", export(ground, toy, image, insecure, "--sbom=spdx", "--json"))
+    export(ground, toy, image, insecure, "--sbom=cyclonedx")
+    for form in ("spdx", "cyclonedx"):
+        wanted = ("db", "sbom", "--format", form)
+        of_commit = ground.apt_ostree(*wanted, "--repo", toy, REF).json
+        assert ground.apt_ostree(*wanted, image, insecure).json == of_commit
+    assert run(["skopeo", "inspect", insecure, image]).json["Digest"] == told["digest"]
+    listed = run(["skopeo", "inspect", "--raw", insecure, f"{image[:-2]}:{told['digest'].replace(':', '-')}"]).json
+    assert listed["mediaType"] == "application/vnd.oci.image.index.v1+json"
+    assert listed["manifests"][0]["digest"] == told["sboms"][0]["digest"] and len(listed["manifests"]) == 2
+    artifact = run(["skopeo", "inspect", "--raw", insecure, f"{image[:-2]}@{told['sboms'][0]['digest']}"]).json
+    assert artifact["subject"]["digest"] == told["digest"] and artifact["artifactType"] == "application/spdx+json"
+    assert set(run(["skopeo", "list-tags", insecure, image[:-2]]).json["Tags"]) == {
+        "1",
+        told["digest"].replace(":", "-"),
+    }
