@@ -162,7 +162,7 @@ def test_few_directories_at_many_paths() -> None:
     made = {"0": Tree({"file": "x"}, {})}
     for number in range(1, 9):
         made[str(number)] = Tree({}, {f"d{name}": (str(number - 1), "m") for name in range(10)})
-    assert trees.count("3", made.__getitem__) == 10 + 100 + 1000 + 1000
+    assert trees.count("3", made.__getitem__).paths == 10 + 100 + 1000 + 1000
     with pytest.raises(TreeError, match="more than 5000000 paths") as caught:
         trees.count("8", made.__getitem__)
     assert caught.value.code == "bad-image"
