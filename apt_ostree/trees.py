@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from apt_ostree.commits import CommitError
+from apt_ostree.commits import CommitError, metadata_object
 from apt_ostree.errors import NotRootError
 
 MAX_PATHS = 5_000_000  # of a tree; a system has a tenth of it
@@ -52,7 +52,7 @@ class Trees:
     def _read(self, checksum: str) -> bytes:
         path = object_path(self.repo, checksum, "dirtree")
         try:
-            return path.read_bytes()
+            return metadata_object(path)
         except PermissionError as error:
             raise NotRootError(f"the repo {self.repo} may be read by root only", hint="sudo apt-ostree ...") from error
         except OSError as error:
