@@ -115,7 +115,8 @@ def export(settings: Settings, options: ExportOptions) -> int:
 
     An encapsulated image has the commit inside: bootc, rpm-ostree and 'apt-ostree oci import' get it back with its
     checksum and its signatures, and podman can run it. A plain image is a root file system. Files are put into layers
-    by source package, so that an update sends only the layers of what changed.
+    by source package, so that an update sends only the layers of what changed. What has the attribute user.component,
+    or is in a directory that has it, is in a layer of its own for each of its values.
 
     Signatures of images are made when the image is pushed to a registry. Those of sigstore are kept there, where
     containers-registries.d(5) has use-sigstore-attachments; those of GPG where it has lookaside-staging. They are of

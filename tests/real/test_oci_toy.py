@@ -429,3 +429,32 @@ def test_a_bill_of_materials_in_a_registry(toy: Path, work: Path, ground: Ground
         "1",
         told["digest"].replace(":", "-"),
     }
+
+
+def test_what_a_tree_marks_has_layers_of_its_own(work: Path, ground: Ground) -> None:
+    """user.component of files and directories, in a commit and in a directory; the image has it as it was."""
+    tree, repo = ocitrees.toy(work / "tree"), ocitrees.repo(work / "repo")
+    os.setxattr(tree / "usr/bin", "user.component", b"binaries")
+    os.setxattr(tree / "usr/bin/ping", "user.component", b"ping")
+    commit = ocitrees.commit(repo, tree, *BOOTABLE)
+    export(ground, repo, f"oci:{work}/commit:t")
+    export(ground, repo, f"oci:{work}/plain:t", "--format=plain")
+    (tree / "usr/etc").rename(tree / "etc")
+    ground.apt_ostree("oci", "export", "--rootfs", tree, f"oci:{work}/directory:t")
+    for name in ("commit", "plain", "directory"):
+        layout = Layout(work / name)
+        listed = [layer.get("annotations", {}).get("ostree.components") for layer in layout.manifest["layers"]]
+        assert listed[:3] == [None, "binaries", "ping"] and len(listed) > 4
+        with tarfile.open(fileobj=BytesIO(layout.layer(2))) as tar:
+            paths = {info.name for info in tar.getmembers() if not info.isdir()}
+            marked = [info.pax_headers.get("SCHILY.xattr.user.component") for info in tar.getmembers()]
+        assert "usr/bin/ping" in paths and "usr/bin/su" not in paths and "ping" in marked
+        with tarfile.open(fileobj=BytesIO(layout.layer(1))) as tar:
+            paths = {info.name for info in tar.getmembers()}
+        assert {"usr/bin/su", "usr/bin/odd", "usr/bin/one"} <= paths and "usr/bin/ping" not in paths
+    target = ocitrees.repo(work / "target", "archive")
+    assert (
+        ground.apt_ostree("oci", "import", "--repo", target, f"oci:{work}/commit:t", "--json").json["commit"] == commit
+    )
+    done = ground.apt_ostree("oci", "import", "--repo", target, f"oci:{work}/plain:t", "--json").json
+    assert root_of(target, done["commit"]) == root_of(repo, REF)
