@@ -233,8 +233,8 @@ def import_(settings: Settings, options: ImportOptions) -> int:
     What comes of an encapsulated image is the commit that was exported. Layers on top of it, and plain images, become a
     commit whose tree is what a container of the image sees, with /etc in /usr/etc; what is in /dev, /proc, /run, /sys
     and /tmp is left out. What is in /var goes to /usr/share/factory/var where ostree is older than 2024.3, which brings
-    no /var to a machine. Of layers on top of a commit, only /etc, /usr and /var are taken, unless its
-    prepare-root.conf shows all of the tree (composefs, or a transient root).
+    no /var to a machine. Of layers on top of a commit, only /etc, /usr and /var are taken, unless its prepare-root.conf
+    shows all of the tree (composefs, or a transient root). An image in the format of Docker (schema 2) is read as well.
 
     Every digest and every checksum is looked at, and nothing of an image that does not fit enters the repository.
     Layers are kept under refs of their own, so that of a newer image only those that changed are fetched. Root is

@@ -197,7 +197,7 @@ def _previous(request: Request, reporter: Reporter) -> dict[str, object]:
     if there.transport == "oci-archive" and not Path(there.path).exists():
         return {}
     try:
-        return loads(skopeo.inspect_raw(str(there), request.access).encode(), "the manifest")
+        return loads(skopeo.inspect_raw(str(there), request.access), "the manifest")
     except ToolError as error:
         last = error.details[-1] if error.details else str(error)
         reporter.event(Warned(message=f"no image before this one was found at {there}: {last}"))

@@ -71,7 +71,7 @@ def _copy_list(layout: Layout, data: bytes, there: Reference, access: Access) ->
 def _listed(there: Reference, access: Access) -> bytes:
     """The list that a registry has, empty for none. Raises ToolError."""
     try:
-        return skopeo.inspect_raw(str(there), access).encode()
+        return skopeo.inspect_raw(str(there), access)
     except ToolError as error:
         if any(sign in line for line in error.details for sign in _ABSENT):
             return b""

@@ -15,6 +15,10 @@ from typing import Any
 
 import pytest
 
+from apt_ostree.errors import VerificationError
+from apt_ostree.oci import fetch
+from apt_ostree.oci.layout import descriptor, digest_of
+from apt_ostree.registry import machine, reference
 from tests.support import ocitrees, registry
 from tests.support.archive import SigningKey
 from tests.support.ground import Ground
@@ -458,3 +462,72 @@ def test_what_a_tree_marks_has_layers_of_its_own(work: Path, ground: Ground) -> 
     )
     done = ground.apt_ostree("oci", "import", "--repo", target, f"oci:{work}/plain:t", "--json").json
     assert root_of(target, done["commit"]) == root_of(repo, REF)
+
+
+def as_docker(layout: Path, host: str, work: Path, *, many: bool = False) -> tuple[str, str]:
+    """An image in the format of Docker in a registry, or a list of them: its name, and the digest of the image."""
+    image, words = f"docker://{host}/docker:1", ("skopeo", "--insecure-policy", "copy", "--quiet", "--format=v2s2")
+    run([*words, "--dest-tls-verify=false", f"oci:{layout}:t", image])
+    raw = run(["skopeo", "inspect", "--raw", "--tls-verify=false", image]).stdout
+    manifest = json.loads(raw)
+    assert manifest["mediaType"] == "application/vnd.docker.distribution.manifest.v2+json"
+    digest = digest_of(raw.encode())
+    if many:
+        run([*words, f"oci:{layout}:t", f"dir:{work}/list"])
+        here = run(["skopeo", "inspect", "--config", "--tls-verify=false", image]).json["architecture"]
+        entry = {"mediaType": manifest["mediaType"], "digest": digest, "size": len(raw)}
+        run([*words[:4], "--dest-tls-verify=false", f"oci:{layout}:t", f"docker://{host}/docker:oci"])
+        other = {**entry, **Layout(layout).index["manifests"][0], "platform": {"architecture": "mips", "os": "linux"}}
+        entries = [other, {**entry, "platform": {"architecture": here, "os": "linux"}}]
+        kind = "application/vnd.docker.distribution.manifest.list.v2+json"
+        listed = json.dumps({"schemaVersion": 2, "mediaType": kind, "manifests": entries}, separators=(",", ":"))
+        (work / "list/manifest.json").write_text(listed)
+        image = f"docker://{host}/docker:list"
+        run(["skopeo", "--insecure-policy", "copy", "--quiet", "--multi-arch=index-only", "--dest-tls-verify=false",
+             f"dir:{work}/list", image])  # fmt: skip
+    return image, digest
+
+
+@pytest.mark.parametrize("many", [False, True], ids=["image", "list"])
+def test_the_format_of_docker(many: bool, toy: Path, work: Path, ground: Ground, host: str) -> None:
+    export(ground, toy, f"oci:{work}/image:t")
+    image, digest = as_docker(work / "image", host, work, many=many)
+    target = ocitrees.repo(work / "target", "archive")
+    words = ("oci", "import", "--repo", target, image, "--tls-verify=false", "--json")
+    done = held_to("oci-import", ground.apt_ostree(*words))
+    assert (done["commit"], done["digest"], done["format"]) == (checksum(toy), digest, "encapsulated")
+    fsck(target)
+    again = held_to("oci-import", ground.apt_ostree(*words))
+    assert again["fetched-layers"] == 0 and not again["changed"]
+    told = held_to("oci-verify", ground.apt_ostree("oci", "verify", image, "--tls-verify=false", "--json"))
+    assert told["sound"] and told["digest"] == digest
+
+
+def test_the_policy_of_a_machine_and_the_format_of_docker(toy: Path, work: Path, ground: Ground, host: str) -> None:
+    """What skopeo judges is a copy in another format; it must be of the image that is open."""
+    export(ground, toy, f"oci:{work}/image:t")
+    digest = as_docker(work / "image", host, work)[1]
+    etc = work / "root/etc/containers"
+    (etc / "registries.conf.d").mkdir(parents=True)
+    (etc / "registries.conf.d/test.conf").write_text(f'[[registry]]\nlocation = "{host}"\ninsecure = true\n')
+    wanted = reference.parse(f"ostree-unverified-registry:{host}/docker:1")
+    for kind in ("insecureAcceptAnything", "reject"):
+        policy = {"default": [{"type": "reject"}], "transports": {"docker": {host: [{"type": kind}]}}}
+        (etc / "policy.json").write_text(json.dumps(policy))
+        if kind == "reject":
+            with pytest.raises(VerificationError), machine.opened(wanted, work / "root"):
+                pass
+        else:
+            with machine.opened(wanted, work / "root") as opened:
+                assert opened.digest == digest and opened.is_docker
+    other = Layout(work / "image")
+    other.change(lambda manifest, config: config["config"]["Labels"].update(another="one"))
+    with machine.access(work / "root") as how, fetch.opened(wanted.image, how) as opened:
+        found = fetch.Layout(other.path)
+        assert not machine._is_judged(opened, retagged(found))
+
+
+def retagged(layout: fetch.Layout) -> fetch.Layout:
+    entry = layout.manifests()[0]
+    layout.tag(descriptor(entry), machine._TAG, {})
+    return layout
