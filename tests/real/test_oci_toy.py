@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
+import signal
 import stat
+import subprocess
 import tarfile
 import tempfile
+import time
 from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
@@ -19,12 +23,12 @@ from apt_ostree.errors import VerificationError
 from apt_ostree.oci import fetch
 from apt_ostree.oci.layout import descriptor, digest_of
 from apt_ostree.registry import machine, reference
-from tests.support import ocitrees, registry
+from tests.support import ocilayout, ocitrees, registry
 from tests.support.archive import SigningKey
 from tests.support.ground import Ground
 from tests.support.ocilayout import Layout
 from tests.support.ocitrees import REF
-from tests.support.process import CHECKOUT, Done, run
+from tests.support.process import CHECKOUT, Done, environment, run
 from tests.support.verbs import held_to
 
 pytestmark = pytest.mark.real
@@ -531,3 +535,50 @@ def retagged(layout: fetch.Layout) -> fetch.Layout:
     entry = layout.manifests()[0]
     layout.tag(descriptor(entry), machine._TAG, {})
     return layout
+
+
+def interrupted(ground: Ground, words: tuple[str | Path, ...], blob: Path, number: signal.Signals) -> Done:
+    """A command that reads a blob which never comes, and gets a signal."""
+    data = blob.read_bytes()
+    blob.unlink()
+    os.mkfifo(blob)
+    argv, env = ground.argv(*words), {**environment(), "PYTHONPATH": str(CHECKOUT)}
+    with subprocess.Popen(argv, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        for _ in range(600):
+            assert process.poll() is None, process.communicate()
+            with contextlib.suppress(OSError):  # nobody reads it yet
+                fd = os.open(blob, os.O_WRONLY | os.O_NONBLOCK)
+                break
+            time.sleep(0.1)
+        process.send_signal(number)
+        out, err = process.communicate(timeout=60)
+    os.close(fd)
+    blob.unlink()
+    blob.write_bytes(data)
+    return Done(tuple(argv), out, err, process.returncode)
+
+
+@pytest.mark.parametrize("form", ["encapsulated", "plain", "derived"])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_layers_that_came_before_a_signal_are_kept(
+    form: str, number: signal.Signals, toy: Path, work: Path, ground: Ground
+) -> None:
+    export(ground, toy, f"oci:{work}/image:t", f"--format={'plain' if form == 'plain' else 'encapsulated'}")
+    layout, target = Layout(work / "image"), ocitrees.repo(work / "target", "archive")
+    if form == "derived":
+        layout.append(ocilayout.packed([ocilayout.file("usr/on-top", b"x")]))
+        layout.append(ocilayout.packed([ocilayout.file("usr/last", b"y")]))
+    layers = layout.manifest["layers"]
+    words = ("oci", "import", "--repo", target, f"oci:{work}/image:t", "--json")
+    done = interrupted(ground, words, layout.place(layers[-1]["digest"]), number)
+    assert held_to("error", done.must(130))["error"]["code"] == "interrupted"
+    assert list((target / "extensions/apt-ostree/work").iterdir()) == []
+    there = run(["ostree", "refs", f"--repo={target}"]).stdout.split()
+    assert there and all(ref.startswith("ostree/container/blob/") for ref in there)
+    fsck(target)
+    # of a commit the first layer is read last, for it is whole only with the others
+    assert len(there) == len(layers) - (2 if form == "encapsulated" else 1)
+    done = held_to("oci-import", ground.apt_ostree(*words))
+    # and again, for no image of the repo says yet which diff_id it has
+    assert done["fetched-layers"] == (1 if form == "plain" else 2)
+    fsck(target)
