@@ -164,7 +164,7 @@ def _of_proxy(reference: Reference, proxy: skopeo.Proxy, access: Access) -> Imag
         number = proxy.call("OpenImage", str(reference))
     except ToolError as error:
         what = f"the image '{reference}' cannot be opened"
-        raise ImageError(what, details=error.details, hint=_hint(error)) from error
+        raise ImageError(what, details=error.details, hint=hint(error)) from error
     with proxy.reading("GetManifest", number) as (digest, stream):
         raw = _whole(stream)
     if digest_of(raw) != digest:  # of Docker's format, what it hands over is one of OCI's with the digest of the other
@@ -199,7 +199,8 @@ def _raw(reference: Reference, digest: str, access: Access) -> bytes:
     return raw
 
 
-def _hint(error: ToolError) -> str:
+def hint(error: ToolError) -> str:
+    """What helps against an error of skopeo's, empty where that is not known."""
     plain = any("HTTP response to HTTPS client" in line for line in error.details)
     return "--tls-verify=false, if this registry is to be trusted without https" if plain else ""
 

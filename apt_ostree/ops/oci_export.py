@@ -14,7 +14,7 @@ from apt_ostree import repos
 from apt_ostree.containers import Exported, ExportedSbom
 from apt_ostree.context import Context
 from apt_ostree.errors import AptOstreeError, ToolError, ToolMissingError, UsageError
-from apt_ostree.oci import archive, chunk, config, exporting, names, referrers
+from apt_ostree.oci import archive, chunk, config, exporting, fetch, names, referrers
 from apt_ostree.oci.exporting import Image, Recipe
 from apt_ostree.oci.layout import MAX_JSON, Layout, canonical, descriptor, loads
 from apt_ostree.oci.names import Reference
@@ -25,6 +25,8 @@ from apt_ostree.tools import skopeo
 from apt_ostree.tools.skopeo import Access, Signer
 
 AUTO = "auto"
+# what skopeo says before it has asked for an image (c/image's docker_client.go), or when nobody answers later on
+_UNREACHED = ("pinging container registry", "dial tcp")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +54,7 @@ def export(context: Context, request: Request) -> Exported:
     _check_sboms(request)
     if request.destination.transport == "oci-archive":
         archive.check(Path(request.destination.path))
+    _check_registry(request)
     checksum = ""
     if request.repo is not None:
         repos.require(request.repo)
@@ -108,6 +111,26 @@ def _check_signer(request: Request) -> None:
             raise UsageError(f"'{path}' cannot be read: {error.strerror}", hint=f"ls -l {path}") from error
         if stat.S_ISREG(mode) and mode & 0o077:
             raise UsageError(f"others than its owner may read '{path}'", hint=f"chmod 0600 {path}")
+
+
+def _check_registry(request: Request) -> None:
+    """Raise AptOstreeError for a registry that does not answer: packing takes minutes, and would be for nothing.
+
+    Whatever else it says of the image is fine: there may be none yet, or those who push may not pull.
+    """
+    if request.destination.transport != "docker":
+        return
+    try:
+        skopeo.inspect_raw(str(request.destination), request.access)
+    except ToolError as error:
+        if not any(sign in line for line in error.details for sign in _UNREACHED):
+            return
+        raise AptOstreeError(
+            f"the registry of {request.destination} cannot be reached; nothing was packed",
+            details=error.details,
+            hint=fetch.hint(error) or "check the name, and the network",
+            code="unreached",
+        ) from error
 
 
 def _check_sboms(request: Request) -> None:

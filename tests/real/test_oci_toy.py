@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import stat
 import subprocess
 import tarfile
@@ -582,3 +583,20 @@ def test_layers_that_came_before_a_signal_are_kept(
     # and again, for no image of the repo says yet which diff_id it has
     assert done["fetched-layers"] == (1 if form == "plain" else 2)
     fsck(target)
+
+
+def test_a_registry_that_does_not_answer(toy: Path, work: Path, ground: Ground, host: str) -> None:
+    """It is told before anything is packed."""
+    with socket.socket() as nobody:  # it does not listen
+        nobody.bind(("127.0.0.1", 0))
+        port = nobody.getsockname()[1]
+        for place, words, told in (
+            (f"127.0.0.1:{port}", ("--tls-verify=false",), "connection refused"),
+            ("nobody.invalid", (), "dial tcp"),
+            (host, (), "HTTP response to HTTPS client"),
+        ):
+            done = export(ground, toy, f"docker://{place}/toy:1", *words, "--json", "-v", check=1)
+            error = held_to("error", done)["error"]
+            assert error["code"] == "unreached" and any(told in line for line in error["details"])
+            assert "Writing the layers" not in done.stderr and "cannot be reached" in error["message"]
+            assert ("--tls-verify=false" in error["hint"]) == (place == host)
