@@ -14,16 +14,19 @@ import tarfile
 import tempfile
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pytest
 
-from apt_ostree.errors import VerificationError
-from apt_ostree.oci import fetch
-from apt_ostree.oci.layout import descriptor, digest_of
+from apt_ostree.errors import InterruptedByUser, VerificationError
+from apt_ostree.oci import fetch, importing, names
+from apt_ostree.oci.layout import Descriptor, descriptor, digest_of
 from apt_ostree.registry import machine, reference
+from apt_ostree.report import NullReporter
+from apt_ostree.tools import skopeo
 from tests.support import ocilayout, ocitrees, registry
 from tests.support.archive import SigningKey
 from tests.support.ground import Ground
@@ -600,3 +603,33 @@ def test_a_registry_that_does_not_answer(toy: Path, work: Path, ground: Ground, 
             assert error["code"] == "unreached" and any(told in line for line in error["details"])
             assert "Writing the layers" not in done.stderr and "cannot be reached" in error["message"]
             assert ("--tls-verify=false" in error["hint"]) == (place == host)
+
+
+@dataclass(frozen=True)
+class Cut:
+    """The layers of an image, until a signal comes with this one."""
+
+    blobs: fetch.Blobs
+    digest: str
+
+    @contextlib.contextmanager
+    def stream(self, blob: Descriptor) -> Iterator[IO[bytes]]:
+        if blob.digest == self.digest:
+            raise InterruptedByUser("interrupted")
+        with self.blobs.stream(blob) as stream:
+            yield stream
+
+
+@pytest.mark.parametrize("keep", [True, False])
+def test_a_look_that_is_interrupted_keeps_layers(keep: bool, toy: Path, work: Path, ground: Ground) -> None:
+    """As a rebase looks at an image; one that only asks (--dry-run, --check) leaves the repo as it is."""
+    export(ground, toy, f"oci:{work}/image:t")
+    repo, place = ocitrees.repo(work / "repo"), ocitrees.repo(work / "place")
+    way = importing.Look(place=place, wanted=("usr/bin/su", "usr/bin/ping"), judge=lambda commit: None, keep=keep)
+    with fetch.opened(names.parse(f"oci:{work}/image:t"), skopeo.Access()) as image:
+        layers = [layer.digest for layer in image.layers()]
+        with pytest.raises(InterruptedByUser):
+            importing.look(replace(image, blobs=Cut(image.blobs, layers[-1])), repo, way, NullReporter())
+    refs = run(["ostree", "refs", f"--repo={repo}"]).stdout.split()
+    assert sorted(refs) == (sorted(map(names.blob_ref, layers[1:-1])) if keep else [])
+    fsck(repo)
