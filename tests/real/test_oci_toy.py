@@ -519,20 +519,18 @@ def test_the_policy_of_a_machine_and_the_format_of_docker(toy: Path, work: Path,
     (etc / "registries.conf.d").mkdir(parents=True)
     (etc / "registries.conf.d/test.conf").write_text(f'[[registry]]\nlocation = "{host}"\ninsecure = true\n')
     wanted = reference.parse(f"ostree-unverified-registry:{host}/docker:1")
+    other = Layout(work / "image")
+    other.change(lambda manifest, config: config["config"]["Labels"].update(another="one"))
     for kind in ("insecureAcceptAnything", "reject"):
         policy = {"default": [{"type": "reject"}], "transports": {"docker": {host: [{"type": kind}]}}}
         (etc / "policy.json").write_text(json.dumps(policy))
         if kind == "reject":
             with pytest.raises(VerificationError), machine.opened(wanted, work / "root"):
                 pass
-        else:
-            with machine.opened(wanted, work / "root") as opened:
-                assert opened.digest == digest and opened.is_docker
-    other = Layout(work / "image")
-    other.change(lambda manifest, config: config["config"]["Labels"].update(another="one"))
-    with machine.access(work / "root") as how, fetch.opened(wanted.image, how) as opened:
-        found = fetch.Layout(other.path)
-        assert not machine._is_judged(opened, retagged(found))
+            continue
+        with machine.opened(wanted, work / "root") as opened:
+            assert opened.digest == digest and opened.is_docker
+            assert not machine._is_judged(opened, retagged(fetch.Layout(other.path)))
 
 
 def retagged(layout: fetch.Layout) -> fetch.Layout:
