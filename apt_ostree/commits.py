@@ -6,10 +6,14 @@ A commit is stored uncompressed as `objects/xx/yyyy.commit` in every repo mode; 
 
 from __future__ import annotations
 
+import errno
+import os
 import re
+import stat
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from apt_ostree import commitmeta, gvariant
 from apt_ostree.errors import AptOstreeError, NotRootError
@@ -19,6 +23,7 @@ TYPE = "(a{sv}aya(say)sstayay)"
 CHECKSUM = re.compile(r"[0-9a-f]{64}")
 _DIGEST, _VARINT = 32, 10  # bytes
 _KINDS = ("file", "dirtree", "dirmeta", "commit")
+MAX_METADATA = 128 * 1024 * 1024  # bytes; libostree's OSTREE_MAX_METADATA_SIZE
 MAX_TIME = 253402300799  # the last second datetime(3) can tell
 
 
@@ -74,11 +79,37 @@ def ancestry(repo: Path, checksum: str) -> Iterator[Commit]:
         checksum = commit.parent
 
 
+def regular(path: Path | bytes) -> IO[bytes]:
+    """Open an object, or a file of a tree: a stranger's repo may have anything in its place.
+
+    Raises CommitError (code `bad-object`) for a link, which would lead out of it, and for all else but a regular file.
+    """
+    shown = os.fsdecode(path)
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        if error.errno != errno.ELOOP:
+            raise
+        raise CommitError(f"'{shown}' is a symbolic link, not a file", code="bad-object") from error
+    if not stat.S_ISREG(os.fstat(fd).st_mode):
+        os.close(fd)
+        raise CommitError(f"'{shown}' is not a regular file", code="bad-object")
+    return os.fdopen(fd, "rb", buffering=0)
+
+
+def metadata_object(path: Path) -> bytes:
+    """Bytes of a commit, a directory or the like. Raises OSError, CommitError (code `bad-object`)."""
+    with regular(path) as file:
+        if os.fstat(file.fileno()).st_size > MAX_METADATA:
+            raise CommitError(f"'{path}' has more than {MAX_METADATA} bytes", code="bad-object")
+        return file.read()
+
+
 def _read(repo: Path, checksum: str) -> bytes:
     if not CHECKSUM.fullmatch(checksum):
         raise CommitError(f"'{checksum}' is not the checksum of a commit")
     try:
-        return _object(repo, checksum).read_bytes()
+        return metadata_object(_object(repo, checksum))
     except PermissionError as error:
         raise NotRootError(f"the repo {repo} may be read by root only", hint="sudo apt-ostree ...") from error
     except OSError as error:

@@ -19,6 +19,14 @@ class ExportedLayer:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ExportedSbom:
+    """A bill of materials beside a new image; `digest` is that of its manifest."""
+
+    kind: str
+    digest: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Exported:
     """The answer of `oci export`. `commit` is empty for a directory."""
 
@@ -29,6 +37,7 @@ class Exported:
     architecture: str
     commit: str = ""
     layers: tuple[ExportedLayer, ...] = ()
+    sboms: tuple[ExportedSbom, ...] = ()
     changed: bool = True
     warnings: tuple[str, ...] = ()
     duration: Mapping[str, float] = field(default_factory=dict)

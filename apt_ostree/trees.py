@@ -10,11 +10,12 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from apt_ostree.commits import CommitError
+from apt_ostree.commits import CommitError, metadata_object
 from apt_ostree.errors import NotRootError
 
 MAX_PATHS = 5_000_000  # of a tree; a system has a tenth of it
-_DEPTH = 200  # directories in directories; a path of the kernel has 4096 bytes
+MAX_PATH, MAX_NAME = 4095, 255  # bytes, as the kernel has it (limits.h: PATH_MAX counts a zero at the end)
+MAX_DEPTH = 200  # directories in directories
 
 
 class TreeError(CommitError):
@@ -37,7 +38,7 @@ class Trees:
 
     repo: Path
     known: dict[str, Tree]
-    counted: dict[str, int]
+    counted: dict[str, Size]
 
     def __init__(self, repo: Path) -> None:
         self.repo, self.known, self.counted = repo, {}, {}
@@ -51,7 +52,7 @@ class Trees:
     def _read(self, checksum: str) -> bytes:
         path = object_path(self.repo, checksum, "dirtree")
         try:
-            return path.read_bytes()
+            return metadata_object(path)
         except PermissionError as error:
             raise NotRootError(f"the repo {self.repo} may be read by root only", hint="sudo apt-ostree ...") from error
         except OSError as error:
@@ -59,8 +60,7 @@ class Trees:
 
     def walk(self, checksum: str, prefix: str = "", depth: int = 0) -> Iterator[tuple[str, Tree]]:
         """A directory and all below it, each with its path; the top one is "". Raises TreeError."""
-        if depth > _DEPTH:
-            raise TreeError(f"the directories of {checksum} are too deep")
+        hold(checksum, depth, _bytes(prefix))
         if not depth:
             self.check(checksum)
         tree = self.tree(checksum)
@@ -72,38 +72,68 @@ class Trees:
         """Raise TreeError for a tree that nobody could walk to its end."""
         count(checksum, self.tree, self.counted)
 
-    def own(self, checksum: str, others: Sequence[str], depth: int = 0) -> Iterator[str]:
+    def own(self, checksum: str, others: Sequence[str]) -> Iterator[str]:
         """Objects of a tree that lie at paths where none of the `others` has the same object. Raises TreeError.
 
         Directories that another tree has as they are need not be looked into, so this costs what differs.
         """
-        if checksum in others:
-            return
-        if depth > _DEPTH:
-            raise TreeError(f"the directories of {checksum} are too deep")
-        tree, rest = self.tree(checksum), [self.tree(other) for other in others]
-        for name, found in tree.files.items():
-            if not any(other.files.get(name) == found for other in rest):
-                yield found
-        for name, (below, _) in tree.dirs.items():
-            yield from self.own(below, [o.dirs[name][0] for o in rest if name in o.dirs], depth + 1)
+        waiting, paths = [(checksum, others, 0, 0)], 0
+        while waiting:
+            top, there, depth, length = waiting.pop()
+            if top in there:
+                continue
+            hold(top, depth, length)
+            tree, rest = self.tree(top), [self.tree(other) for other in there]
+            paths += len(tree.files) + len(tree.dirs)
+            if paths > MAX_PATHS:
+                raise TreeError(f"the tree {checksum} has more than {MAX_PATHS} paths", code="bad-image")
+            for name, found in tree.files.items():
+                if not any(other.files.get(name) == found for other in rest):
+                    yield found
+            for name, (below, _) in tree.dirs.items():
+                same = [other.dirs[name][0] for other in rest if name in other.dirs]
+                waiting.append((below, same, depth + 1, length + 1 + _bytes(name)))
 
 
-def count(checksum: str, load: Callable[[str], Tree], known: dict[str, int] | None = None, depth: int = 0) -> int:
-    """Paths in a tree, each directory counted once: a directory may be in many others, and those in many again.
+def hold(checksum: str, depth: int, length: int) -> None:
+    """Raise TreeError for a directory whose path has too many directories, or too many bytes."""
+    if depth > MAX_DEPTH:
+        raise TreeError(f"the directories of {checksum} are too deep")
+    if length > MAX_PATH:
+        raise TreeError(f"the directory {checksum} is at, or has, a path of more than {MAX_PATH} bytes")
 
-    Raises TreeError for more than MAX_PATHS.
+
+def _bytes(name: str) -> int:
+    return len(name) if name.isascii() else len(name.encode("utf-8", "surrogateescape"))
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """How much there is in a tree: paths, the bytes of the longest, directories in directories."""
+
+    paths: int = 0
+    longest: int = 0
+    depth: int = 0
+
+
+def count(checksum: str, load: Callable[[str], Tree], known: dict[str, Size] | None = None, depth: int = 0) -> Size:
+    """The size of a tree, each directory measured once: a directory may be in many others, and those in many again.
+
+    Raises TreeError for more than MAX_PATHS, MAX_PATH or MAX_DEPTH.
     """
     known = {} if known is None else known
     if checksum not in known:
-        if depth > _DEPTH:
-            raise TreeError(f"the directories of {checksum} are too deep")
+        hold(checksum, depth, 0)
         tree = load(checksum)
-        total = len(tree.files) + len(tree.dirs)
-        total += sum(count(below, load, known, depth + 1) for below, _ in tree.dirs.values())
+        sizes = {name: count(below, load, known, depth + 1) for name, (below, _) in tree.dirs.items()}
+        total = len(tree.files) + len(tree.dirs) + sum(one.paths for one in sizes.values())
         if total > MAX_PATHS:
             raise TreeError(f"the tree {checksum} has more than {MAX_PATHS} paths", code="bad-image")
-        known[checksum] = total
+        longest = [_bytes(name) + (one.longest + 1 if one.longest else 0) for name, one in sizes.items()]
+        longest += [_bytes(name) for name in tree.files]
+        found = Size(total, max(longest, default=0), max((one.depth + 1 for one in sizes.values()), default=0))
+        hold(checksum, found.depth, found.longest)
+        known[checksum] = found
     return known[checksum]
 
 
@@ -163,7 +193,7 @@ def _split(element: bytes, offsets: int) -> list[bytes]:
 
 def _name(data: bytes) -> str:
     name = data[:-1].decode("utf-8", "surrogateescape")
-    if data[-1:] != b"\0" or name in ("", ".", "..") or "/" in name or "\0" in name:
+    if data[-1:] != b"\0" or len(data) > MAX_NAME + 1 or name in ("", ".", "..") or "/" in name or "\0" in name:
         raise ValueError(f"a name that cannot be: {name!r}")
     return name
 

@@ -10,7 +10,7 @@ function __apt_ostree_at
             continue
         end
         switch $word
-            case --append --append-if-missing --arg --authfile --branch --cmd --color --compression --delete --delete-if-present --deploy-index --disable-repo --ed25519-key-file --format --from --gpg-homedir --gpg-sign --image-config --install --karg --label --last --limit --lockfile --match --max-layers --max-size --menu-timeout --metadata --mode --os --parent --previous --progress --ref --remove --replace --repo --root-password-file --rootfs --script-timeout --set-version --sign-by --sign-by-sigstore-private-key --sign-passphrase-file --size --skip --skip-layer --ssh-key-file --stateroot --sysroot --target --timeout --tls-verify --to --track --treefile --uninstall --untrack --write-commitid-to --write-ref -n
+            case --append --append-if-missing --arg --authfile --branch --cmd --color --compression --delete --delete-if-present --deploy-index --disable-repo --ed25519-key-file --format --from --gpg-homedir --gpg-sign --image-config --install --karg --label --last --limit --lockfile --match --max-layers --max-size --menu-timeout --metadata --mode --os --parent --previous --progress --ref --remove --replace --repo --root-password-file --rootfs --sbom --script-timeout --set-version --sign-by --sign-by-sigstore-private-key --sign-passphrase-file --size --skip --skip-layer --ssh-key-file --stateroot --sysroot --target --timeout --tls-verify --to --track --treefile --uninstall --untrack --write-commitid-to --write-ref -n
                 set skip 1
             case '-*'
             case '*'
@@ -193,10 +193,12 @@ complete -c apt-ostree -n '__apt_ostree_at db list' -l json -d 'Answer with one 
 complete -c apt-ostree -n '__apt_ostree_at db list' -l match -x -d 'Only packages whose name fits a shell pattern. May be repeated.'
 complete -c apt-ostree -n '__apt_ostree_at db list' -l repo -x -a '(__fish_complete_directories)' -d 'Look into this repository, not into the system\'s.'
 complete -c apt-ostree -n '__apt_ostree_at db list' -a '(__apt_ostree_ask)'
+complete -c apt-ostree -n '__apt_ostree_at db sbom' -l authfile -r -F -d 'Where the passwords of registries are: containers-auth.json(5), as \'skopeo login\' writes it.'
 complete -c apt-ostree -n '__apt_ostree_at db sbom' -l format -x -a 'spdx cyclonedx' -d 'SPDX 2.3 or CycloneDX 1.6; both are JSON, as with --json.'
 complete -c apt-ostree -n '__apt_ostree_at db sbom' -l json -d 'Answer with one JSON object on standard output.'
 complete -c apt-ostree -n '__apt_ostree_at db sbom' -l repo -x -a '(__fish_complete_directories)' -d 'Look into this repository, not into the system\'s.'
-complete -c apt-ostree -n '__apt_ostree_at db sbom' -a '(__apt_ostree_ask)'
+complete -c apt-ostree -n '__apt_ostree_at db sbom' -l tls-verify -x -a 'true false' -d 'false: take plain http and certificates that nobody signed. Without it: as registries.conf(5) says.'
+complete -c apt-ostree -n '__apt_ostree_at db sbom' -a 'REVISION IMAGE'
 complete -c apt-ostree -n '__apt_ostree_at db version' -l json -d 'Answer with one JSON object on standard output.'
 complete -c apt-ostree -n '__apt_ostree_at db version' -l repo -x -a '(__fish_complete_directories)' -d 'Look into this repository, not into the system\'s.'
 complete -c apt-ostree -n '__apt_ostree_at db version' -a '(__apt_ostree_ask)'
@@ -320,6 +322,7 @@ complete -c apt-ostree -n '__apt_ostree_at oci export' -l max-layers -x -d 'Into
 complete -c apt-ostree -n '__apt_ostree_at oci export' -l previous -x -a 'auto FILE' -d 'Keep packages in the layers they had in an earlier image: auto: the one IMAGE names now; FILE: the one of this manifest.'
 complete -c apt-ostree -n '__apt_ostree_at oci export' -l repo -x -a '(__fish_complete_directories)' -d 'The OSTree repository that has the commit.'
 complete -c apt-ostree -n '__apt_ostree_at oci export' -l rootfs -x -a '(__fish_complete_directories)' -d 'Export this directory, the root of a tree, and no commit.'
+complete -c apt-ostree -n '__apt_ostree_at oci export' -l sbom -x -a 'spdx cyclonedx' -d 'Attach the bill of materials that \'apt-ostree db sbom\' writes: SPDX 2.3 or CycloneDX 1.6. May be repeated.'
 complete -c apt-ostree -n '__apt_ostree_at oci export' -l sign-by -x -d 'Sign the image with this key of your GPG keyring.'
 complete -c apt-ostree -n '__apt_ostree_at oci export' -l sign-by-sigstore-private-key -r -F -d 'Sign the image in the registry with this key, as \'skopeo generate-sigstore-key\' makes it; only its owner may be able to read FILE.'
 complete -c apt-ostree -n '__apt_ostree_at oci export' -l sign-passphrase-file -r -F -d 'The passphrase of the key; of mode 0600 as well.'

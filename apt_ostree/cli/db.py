@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Annotated, Optional
+from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
 from apt_ostree.cli import dynamic
 from apt_ostree.cli.common import absolute, group, one_of, paths_of, verb
 from apt_ostree.cli.options import Json, Settings, repeated
+from apt_ostree.cli.registry import Registry, access
 from apt_ostree.cli.screen import show
+
+if TYPE_CHECKING:
+    from apt_ostree.oci.names import Reference
 
 FORMATS = "block|diff|json"
 SBOMS = "spdx|cyclonedx"
@@ -116,16 +120,17 @@ def db_diff(settings: Settings, options: DiffOptions) -> int:
 
 
 @dataclass(frozen=True, kw_only=True)
-class SbomOptions(AnyRepo, Json):
+class SbomOptions(Registry, AnyRepo, Json):
     format: Annotated[
         str, typer.Option("--format", metavar=SBOMS, help="SPDX 2.3 or CycloneDX 1.6; both are JSON, as with --json.")
     ] = "spdx"
     revision: Annotated[
         str,
         typer.Argument(
-            metavar="REVISION",
+            metavar="REVISION|IMAGE",
             autocompletion=dynamic.revisions,
-            help=f"{REVISION[0].upper()}{REVISION[1:]}. Without one: the booted or first deployment.",
+            help=f"{REVISION[0].upper()}{REVISION[1:]}. Without one: the booted or first deployment. Or the image it "
+            "is attached to: docker://HOST/NAME:TAG or oci:DIR:TAG.",
         ),
     ] = ""
 
@@ -139,14 +144,30 @@ def db_sbom(settings: Settings, options: SbomOptions) -> int:
 
     The same commit gives the same document, byte for byte: its time is the commit's, its identity is made of the
     commit's checksum. The content of the commit must be in the repository.
+
+    Of an image it is the document that 'oci export --sbom' has attached to it, or whoever else may write to where the
+    image is: its digest is looked at, what it says is not.
     """
     from apt_ostree.ops import db as op
 
     one_of("--format", options.format, SBOMS)
+    if not options.repo and (image := _image(options.revision)):
+        from apt_ostree.ops import oci_sbom
+
+        attached = oci_sbom.read(image, options.format, access(options))
+        show(settings, True, lambda: attached, lambda _theme: "")
+        return 0
     repo = absolute(options.repo) if options.repo else None
     document = op.db_sbom(paths_of(settings), options.revision, kind=options.format, repo=repo)
     show(settings, True, lambda: document, lambda _theme: "")  # there is no other form than JSON
     return 0
+
+
+def _image(text: str) -> Reference | None:
+    """The image that is named, None for what is a revision. Raises UsageError."""
+    from apt_ostree.oci import names
+
+    return names.parse(text) if names.is_reference(text) else None
 
 
 def register(app: typer.Typer) -> None:
@@ -178,6 +199,7 @@ def register(app: typer.Typer) -> None:
         examples="""
         apt-ostree db sbom > booted.spdx.json
         apt-ostree db sbom --format cyclonedx --repo repo debian/13/x86_64/minimal
+        apt-ostree db sbom oci:img:13
         """,
     )(db_sbom)
     verb(

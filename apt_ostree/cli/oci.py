@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 FORMATS = "encapsulated|plain"
 COMPRESSIONS = "gzip|zstd"
+SBOMS = "spdx|cyclonedx"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,6 +86,12 @@ class ExportOptions(Registry, Json, Unchanged):
             help="Start from this config: JSON with Env, Labels and so on, as 'skopeo inspect --config' shows it.",
         ),
     ] = ""
+    sbom: Annotated[
+        list[str],
+        repeated(
+            "--sbom", SBOMS, "Attach the bill of materials that 'apt-ostree db sbom' writes: SPDX 2.3 or CycloneDX 1.6."
+        ),
+    ] = field(default_factory=list)
     sigstore_key: Annotated[
         str,
         typer.Option(
@@ -108,11 +115,18 @@ def export(settings: Settings, options: ExportOptions) -> int:
 
     An encapsulated image has the commit inside: bootc, rpm-ostree and 'apt-ostree oci import' get it back with its
     checksum and its signatures, and podman can run it. A plain image is a root file system. Files are put into layers
-    by source package, so that an update sends only the layers of what changed.
+    by source package, so that an update sends only the layers of what changed. What has the attribute user.component,
+    or is in a directory that has it, is in a layer of its own for each of its values.
 
     Signatures of images are made when the image is pushed to a registry. Those of sigstore are kept there, where
     containers-registries.d(5) has use-sigstore-attachments; those of GPG where it has lookaside-staging. They are of
     the image. A signature of the commit, made with 'apt-ostree repo sign' before, is in an encapsulated image as well.
+
+    A bill of materials is an artifact beside the image, whose subject is the image (OCI 1.1): the image and its digest
+    are the same with it and without. An oci: directory lists it in index.json. To a registry it is pushed by its
+    digest, and listed under the tag 'sha256-DIGEST' of the image for registries without an API for referrers; the
+    skopeo of Debian 12 brings such a list there only without artifactType. It is not signed. 'apt-ostree db sbom IMAGE'
+    shows it.
 
     The same commit gives the same image, byte by byte, wherever the same zlib or zstd makes it. Layers that the
     directory of an oci: image has already are not compressed again. An oci-archive: is written anew each time: images
@@ -141,6 +155,8 @@ def _export_request(options: ExportOptions) -> oci_export.Request:
         raise UsageError(
             f"{wanted} needed, and {len(options.words)} words are given", hint="apt-ostree oci export --help"
         )
+    for kind in options.sbom:
+        one_of("--sbom", kind, SBOMS)
     if options.rootfs and options.format == "encapsulated":
         raise UsageError("only a commit can be encapsulated", hint="apt-ostree oci export --repo DIR REF IMAGE")
     return op.Request(
@@ -153,6 +169,7 @@ def _export_request(options: ExportOptions) -> oci_export.Request:
         image_config=absolute(options.image_config) if options.image_config else None,
         access=access(options),
         signer=_signer(options),
+        sboms=tuple(options.sbom),
     )
 
 
@@ -216,8 +233,8 @@ def import_(settings: Settings, options: ImportOptions) -> int:
     What comes of an encapsulated image is the commit that was exported. Layers on top of it, and plain images, become a
     commit whose tree is what a container of the image sees, with /etc in /usr/etc; what is in /dev, /proc, /run, /sys
     and /tmp is left out. What is in /var goes to /usr/share/factory/var where ostree is older than 2024.3, which brings
-    no /var to a machine. Of layers on top of a commit, only /etc, /usr and /var are taken, unless its
-    prepare-root.conf shows all of the tree (composefs, or a transient root).
+    no /var to a machine. Of layers on top of a commit, only /etc, /usr and /var are taken, unless its prepare-root.conf
+    shows all of the tree (composefs, or a transient root). An image in the format of Docker (schema 2) is read as well.
 
     Every digest and every checksum is looked at, and nothing of an image that does not fit enters the repository.
     Layers are kept under refs of their own, so that of a newer image only those that changed are fetched. Root is
@@ -288,6 +305,8 @@ def register(app: typer.Typer) -> None:
         apt-ostree oci export --repo /srv/ostree debian/13/x86_64/minimal oci:img:13
         apt-ostree oci export --repo /srv/ostree debian/13/x86_64/minimal \\
             docker://registry.example.org/debian:13 --previous auto
+        apt-ostree oci export --repo /srv/ostree --sbom spdx \\
+            debian/13/x86_64/minimal oci:img:13
         apt-ostree oci export --rootfs /var/lib/machines/debian oci-archive:debian.tar
         """,
     )(export)

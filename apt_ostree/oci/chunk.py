@@ -23,11 +23,12 @@ MIN_LAYERS = 4  # below it, all is in the first
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Component:
-    """Files that change together. `size` in bytes; `keys` of the source's groups."""
+    """Files that change together. `size` in bytes; `keys` of the source's groups; `exclusive`: alone in a layer."""
 
     name: str
     size: int
     keys: tuple[str, ...]
+    exclusive: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,9 +47,16 @@ class Chunk:
 
 
 def chunks(found: Iterable[Component], limit: int, previous: Sequence[Sequence[str]] = ()) -> tuple[Chunk, ...]:
-    """Pack components into at most `limit` layers; `previous`: those of the image before. None is empty."""
+    """Pack components into at most `limit` layers; `previous`: those of the image before. None is empty.
+
+    Exclusive components come first, each alone; of more than there are layers the biggest, and one layer is left.
+    """
     components = {component.name: component for component in sorted(found, key=lambda c: c.name) if component.keys}
-    bins = _kept(components, limit, previous) or _fresh(components, limit)
+    alone = sorted((one for one in components.values() if one.exclusive), key=lambda c: (-c.size, c.name))
+    first = sorted(one.name for one in alone[: limit - 1])
+    rest = {name: component for name, component in components.items() if name not in first}
+    room = limit - len(first)
+    bins = [*([name] for name in first), *(_kept(rest, room, previous) or _fresh(rest, room))]
     return tuple(
         Chunk(components=tuple(sorted(bin)), keys=tuple(key for name in sorted(bin) for key in components[name].keys))
         for bin in bins

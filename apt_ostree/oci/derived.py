@@ -17,9 +17,9 @@ from apt_ostree.oci.layout import BadImageError
 from apt_ostree.oci.objects import Content, pack_xattrs
 from apt_ostree.oci.source import API
 from apt_ostree.oci.staging import MAX_XATTRS, Directories, Stage, dirmeta, dirtree
-from apt_ostree.oci.tarreader import MAX_DEPTH, Member, Reader, normal
+from apt_ostree.oci.tarreader import Member, Reader, normal
 from apt_ostree.oci.tarwriter import DIRECTORY, FILE, LINK, SYMLINK
-from apt_ostree.trees import Tree, parse
+from apt_ostree.trees import MAX_DEPTH, MAX_PATH, Tree, parse
 
 WHITEOUT = ".wh."
 OPAQUE = ".wh..wh..opq"
@@ -76,6 +76,8 @@ def read(tar: Tar, stage: Stage, rules: Rules) -> LayerTree:
 
 def _take(state: _State, reader: Reader, member: Member) -> None:
     place = place_of(member.path, state.rules)
+    if place is not None and len(place.encode()) > MAX_PATH:
+        raise BadImageError(f"'{place[:100]}...' is too long a path for a commit")
     checksum = ""
     if member.kind in (FILE, SYMLINK):
         if place is None and not member.path.startswith(f"{REPO}/"):

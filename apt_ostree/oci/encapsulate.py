@@ -68,10 +68,8 @@ class Writer:
             self._sink.write(header(Entry(name=b"var/tmp/", kind=DIRECTORY, mode=0o1777)))
 
     def _detached(self, commit: str) -> bytes:
-        try:
-            return self._source.objects.metadata(commit, "commitmeta")
-        except AptOstreeError:  # it has none
-            return b""
+        objects = self._source.objects
+        return objects.metadata(commit, "commitmeta") if objects.has(commit, "commitmeta") else b""
 
     def _metadata(self, checksum: str, kind: str) -> None:
         path = object_path(checksum, kind)

@@ -12,7 +12,7 @@ from typing import Any
 
 from apt_ostree.containers import ExportedLayer
 from apt_ostree.errors import AptOstreeError
-from apt_ostree.oci import chunk, compress, config, decompress, encapsulate, names, owners, plain
+from apt_ostree.oci import chunk, components, compress, config, decompress, encapsulate, names, owners, plain
 from apt_ostree.oci import source as sources
 from apt_ostree.oci.config import Layer, Wanted
 from apt_ostree.oci.decompress import Budget
@@ -44,6 +44,7 @@ class Image:
     manifest: Descriptor
     platform: dict[str, str]
     layers: tuple[ExportedLayer, ...]
+    created: str = ""  # RFC 3339
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,11 +142,18 @@ def _pieces(source: Source, owned: owners.Owners, recipe: Recipe, title: str) ->
         return (_Piece(title=title, keys=tuple(source.groups)),)
     keys: dict[str, list[str]] = {}
     sizes: dict[str, int] = {}
+    marks, exclusive = components.load(source), set[str]()
     for key, paths in source.groups.items():
-        name = owned.of(paths)
+        content = source.content(key)
+        if name := marks.of(paths, content.xattrs):
+            exclusive.add(name)
+        name = name or owned.of(paths)
         keys.setdefault(name, []).append(key)
-        sizes[name] = sizes.get(name, 0) + source.content(key).size
-    found = [chunk.Component(name=name, size=sizes[name], keys=tuple(sorted(some))) for name, some in keys.items()]
+        sizes[name] = sizes.get(name, 0) + content.size
+    found = [
+        chunk.Component(name=name, size=sizes[name], keys=tuple(sorted(some)), exclusive=name in exclusive)
+        for name, some in keys.items()
+    ]
     made = chunk.chunks(found, recipe.max_layers - 1, recipe.previous)
     return (
         _Piece(title=title, keys=()),
@@ -272,4 +280,5 @@ def _finish(layout: Layout, job: _Job, done: Sequence[tuple[Layer, ExportedLayer
     annotations = {**labels, names.CREATED: job.created}
     manifest = layout.add(canonical(config.manifest(stored, layers, annotations)), names.MANIFEST)
     platform: dict[str, str] = {key: image[key] for key in ("architecture", "os", "variant") if key in image}
-    return Image(manifest=manifest, platform=platform, layers=tuple(exported for _, exported in done))
+    exported = tuple(exported for _, exported in done)
+    return Image(manifest=manifest, platform=platform, layers=exported, created=job.created)

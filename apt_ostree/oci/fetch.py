@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO, Any, Protocol
 
@@ -75,6 +75,11 @@ class Image:
         return {key: value for key, value in items if isinstance(value, str)}
 
     @property
+    def is_docker(self) -> bool:
+        """True for a manifest in the format of Docker (Image Manifest Version 2, Schema 2)."""
+        return self.manifest.get("mediaType") == names.DOCKER_MANIFEST
+
+    @property
     def architecture(self) -> str:
         return str(self.config.get("architecture", ""))
 
@@ -86,7 +91,7 @@ def opened(reference: Reference, access: Access) -> Iterator[Image]:
         yield _of_layout(reference)
         return
     with skopeo.proxy(access) as proxy:
-        yield _of_proxy(reference, proxy)
+        yield _of_proxy(reference, proxy, access)
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,17 +159,17 @@ class _ProxyBlobs:
             yield stream
 
 
-def _of_proxy(reference: Reference, proxy: skopeo.Proxy) -> Image:
+def _of_proxy(reference: Reference, proxy: skopeo.Proxy, access: Access) -> Image:
     try:
         number = proxy.call("OpenImage", str(reference))
     except ToolError as error:
         what = f"the image '{reference}' cannot be opened"
-        raise ImageError(what, details=error.details, hint=_hint(error)) from error
+        raise ImageError(what, details=error.details, hint=hint(error)) from error
     with proxy.reading("GetManifest", number) as (digest, stream):
         raw = _whole(stream)
+    if digest_of(raw) != digest:  # of Docker's format, what it hands over is one of OCI's with the digest of the other
+        raw = _raw(reference, str(digest), access)
     manifest = loads(raw, "the manifest")
-    if digest_of(raw) != digest:
-        raise BadImageError(f"the manifest is not what its digest says: {digest}")
     config = descriptor(manifest.get("config"))
     # as a blob: what GetFullConfig gives was written anew (skopeo 1.9)
     with proxy.reading("GetBlob", number, config.digest, config.size) as (_, stream):
@@ -183,7 +188,19 @@ def _of_proxy(reference: Reference, proxy: skopeo.Proxy) -> Image:
     )
 
 
-def _hint(error: ToolError) -> str:
+def _raw(reference: Reference, digest: str, access: Access) -> bytes:
+    """The manifest with this digest, as it is. Raises BadImageError, ToolError."""
+    place = reference
+    if reference.transport == "docker":
+        place = replace(reference, path=f"{reference.repository}@{digest}")
+    raw = skopeo.inspect_raw(str(place), access)
+    if digest_of(raw) != digest:
+        raise BadImageError(f"the manifest is not what its digest says: {digest}")
+    return raw
+
+
+def hint(error: ToolError) -> str:
+    """What helps against an error of skopeo's, empty where that is not known."""
     plain = any("HTTP response to HTTPS client" in line for line in error.details)
     return "--tls-verify=false, if this registry is to be trusted without https" if plain else ""
 

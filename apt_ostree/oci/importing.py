@@ -185,8 +185,12 @@ def pull(
         _recall(run)
         former = kept.resolved(repo, names.image_ref(image.reference))
         with phase(reporter, "layers", "Fetching the layers"):
-            base = _owned(run) if plan.owned else ""
-            trees = _ordinary(run, base)
+            try:
+                base = _owned(run) if plan.owned else ""
+                trees = _ordinary(run, base)
+            except AptOstreeError as error:
+                _salvage(run, error)
+                raise
         with phase(reporter, "commit", "Writing the commit"):
             merged = _merge(run, base, trees)
             if merged == former:
@@ -255,13 +259,9 @@ def _staged(repo: Path) -> Iterator[Stage]:
 def _owned(run: _Pull) -> str:
     """The layers of the commit: those with files first, for the commit is whole only with them; returns the commit."""
     first, *others = run.plan.owned
-    try:
-        for blob, diff_id in others:
-            if not run.has(blob, diff_id):
-                _chunk(run, blob, diff_id)
-    except AptOstreeError as error:
-        _salvage(run, error)
-        raise
+    for blob, diff_id in others:
+        if not run.has(blob, diff_id):
+            _chunk(run, blob, diff_id)
     ref = names.blob_ref(first[0].digest)
     if base := _kept(run, *first, ""):
         return base
@@ -283,7 +283,10 @@ def _first(run: _Pull) -> str:
 
 
 def _salvage(run: _Pull, error: AptOstreeError) -> None:
-    """What has come need not be fetched again, unless the image is bad: nothing of such a one is taken."""
+    """What has come before a signal or a failure of the network need not be fetched again.
+
+    Of an image that is bad nothing is taken.
+    """
     if run.keep and not isinstance(error, VerificationError):
         _publish(run)
 

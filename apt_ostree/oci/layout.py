@@ -9,7 +9,7 @@ import json
 import os
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
@@ -168,11 +168,11 @@ class Layout:
         Path(file.name).rename(self.blob(descriptor.digest))
         return True
 
-    def read(self, descriptor: Descriptor, what: str) -> bytes:
+    def read(self, descriptor: Descriptor, what: str, limit: int = MAX_JSON) -> bytes:
         """A small blob, held to its descriptor. Raises ImageError, BadImageError."""
         try:
             with self.blob(descriptor.digest).open("rb") as file:
-                data = file.read(MAX_JSON + 1)
+                data = file.read(limit + 1)
         except OSError as error:
             raise BadImageError(f"{what} {descriptor.digest} is not in '{self.path}'") from error
         if len(data) != descriptor.size or digest_of(data) != descriptor.digest:
@@ -191,8 +191,8 @@ class Layout:
         return found
 
     def find(self, tag: str) -> dict[str, Any] | None:
-        """The entry of a tag; without a tag the only one there is. Raises BadImageError when it is ambiguous."""
-        found = [entry for entry in self.manifests() if not tag or _tag(entry) == tag]
+        """The entry of a tag; without a tag the only image there is. Raises BadImageError when it is ambiguous."""
+        found = [one for one in self.manifests() if (_tag(one) == tag if tag else not is_artifact(one))]
         if len(found) > 1:
             what = f"the tag '{tag}' is there {len(found)} times" if tag else "there are several images"
             raise BadImageError(f"{what} in '{self.path}'", hint=f"oci:{self.path}:TAG")
@@ -209,6 +209,17 @@ class Layout:
             self._write("index.json", {**index, "mediaType": names.INDEX, "manifests": [*others, entry]})
         return True
 
+    def relist(self, gone: Callable[[Mapping[str, Any]], bool], new: Sequence[Mapping[str, Any]]) -> bool:
+        """Take entries out of the index and put others in. False when it was so before."""
+        with self._locked():
+            index, before = loads((self.path / "index.json").read_bytes(), "index.json"), self.manifests()
+            after = [entry for entry in before if not gone(entry) or entry in new]
+            after += [dict(entry) for entry in new if entry not in after]
+            if after == before:
+                return False
+            self._write("index.json", {**index, "mediaType": names.INDEX, "manifests": after})
+        return True
+
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:
         with (self.path / "oci-layout").open("rb") as file:
@@ -218,6 +229,11 @@ class Layout:
 
 def _unfollowed(path: Path) -> IO[bytes]:
     return os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC), "rb")
+
+
+def is_artifact(entry: Mapping[str, Any]) -> bool:
+    """True for an entry of an index that is no image, but says something of one."""
+    return "artifactType" in entry
 
 
 def _tag(entry: Mapping[str, Any]) -> str:

@@ -64,6 +64,13 @@ class Reference:
         slashes = "//" if self.transport == "docker" else ""
         return f"{self.transport}:{slashes}{self.path}{f':{self.tag}' if self.tag else ''}"
 
+    @property
+    def repository(self) -> str:
+        """The name of an image in a registry, without tag and digest."""
+        name = self.path.partition("@")[0]
+        head, slash, tail = name.rpartition("/")
+        return f"{head}{slash}{tail.partition(':')[0]}"
+
 
 def is_reference(text: str) -> bool:
     """True for what begins as a reference does."""

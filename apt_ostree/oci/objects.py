@@ -7,7 +7,6 @@ has none; archive: a header and deflated bytes in one file, `.filez` (ostree's r
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 import stat
 import zlib
@@ -16,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from apt_ostree import gvariant, repos
+from apt_ostree import commits, gvariant, repos
 from apt_ostree.commits import CommitError
 from apt_ostree.errors import NotRootError
 
@@ -81,7 +80,11 @@ class Objects:
     def metadata(self, checksum: str, kind: str) -> bytes:
         """Bytes of a `commit`, `commitmeta`, `dirtree` or `dirmeta`. Raises ObjectError, NotRootError."""
         with self._reading(checksum):
-            return self._place(checksum, kind).path(checksum, kind).read_bytes()
+            return commits.metadata_object(self._place(checksum, kind).path(checksum, kind))
+
+    def has(self, checksum: str, kind: str) -> bool:
+        """True when there is such a metadata object."""
+        return os.path.lexists(self._place(checksum, kind).path(checksum, kind))
 
     def _place(self, checksum: str, kind: str) -> Objects:
         """The repo that has it; this one when none has."""
@@ -95,7 +98,7 @@ class Objects:
             yield
         except PermissionError as error:
             raise NotRootError(f"the repo {self.repo} may be read by root only", hint="sudo apt-ostree ...") from error
-        except (FileNotFoundError, ValueError, zlib.error) as error:
+        except (OSError, ValueError, zlib.error) as error:
             raise ObjectError(
                 f"the object {checksum} is not in the repo {self.repo}, or is damaged: {error}",
                 hint=f"sudo ostree fsck --repo={self.repo}",
@@ -150,7 +153,7 @@ def read_xattrs(path: Path | bytes) -> bytes:
 def _kept(path: Path, size: int, meta: bytes) -> Content:
     """An object of a bare-user repo: (uuua(ayay)), big-endian; a link is a file with its target."""
     uid, gid, mode = (int.from_bytes(meta[at : at + 4], "big") for at in (0, 4, 8))
-    target = path.read_bytes().rstrip(b"\0") if stat.S_ISLNK(mode) else b""
+    target = commits.metadata_object(path).rstrip(b"\0") if stat.S_ISLNK(mode) else b""
     return Content(uid=uid, gid=gid, mode=mode, size=0 if target else size, target=target, xattrs=meta[12:])
 
 
@@ -185,12 +188,6 @@ def whole(chunks: Iterable[bytes], name: str) -> bytes:
 def regular(path: Path | bytes) -> IO[bytes]:
     """Open a regular file. Raises ObjectError for a link, which would lead out of a tree, and for all else."""
     try:
-        file = os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC), "rb", buffering=0)
-    except OSError as error:
-        if error.errno != errno.ELOOP:
-            raise
-        raise ObjectError(f"'{os.fsdecode(path)}' is a symbolic link, not a file") from error
-    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-        file.close()
-        raise ObjectError(f"'{os.fsdecode(path)}' is not a regular file")
-    return file
+        return commits.regular(path)
+    except CommitError as error:
+        raise ObjectError(str(error)) from error

@@ -5,6 +5,7 @@ A path has no leading slash and is the one in the image: /etc is `etc`, though a
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections.abc import Iterator
@@ -15,7 +16,7 @@ from typing import Protocol
 from apt_ostree import commits
 from apt_ostree.errors import AptOstreeError
 from apt_ostree.oci.objects import CHUNK, Content, Objects, read_xattrs, regular, whole
-from apt_ostree.trees import Trees
+from apt_ostree.trees import MAX_DEPTH, Trees
 
 API = ("dev", "proc", "run", "sys", "tmp")  # what is below these is the running machine's
 DIRMETA = 12  # bytes before the attributes: uid, gid, mode, big-endian
@@ -110,8 +111,6 @@ def _walk(made: CommitSource, trees: Trees, top: Folder) -> None:
     prefix = f"{top.path}/" if top.path else ""
     for name, checksum in tree.files.items():
         made.groups.setdefault(checksum, []).append(image_path(prefix + name))
-    if top.path.count("/") > 200:
-        raise commits.CommitError(f"the directories of {top.tree} are too deep")
     for name, (below, meta) in tree.dirs.items():
         _walk(made, trees, Folder(prefix + name, below, meta))
 
@@ -154,13 +153,33 @@ def rootfs(root: Path, latest: int) -> RootfsSource:
             f"'{root}' keeps /etc in usr/etc, as a commit does", hint="commit it and export the commit", code="usr-etc"
         )
     made = RootfsSource(os.fsencode(root.resolve()), latest)
-    _look(made, b"", os.lstat(made.root))
+    waiting = [(b"", os.lstat(made.root))]
+    while waiting:
+        path, info = waiting.pop()
+        try:
+            waiting += reversed(_look(made, path, info))
+        except OSError as error:
+            if error.errno != errno.ENAMETOOLONG:
+                raise
+            raise _too_deep(made, path) from error
     for paths in made.groups.values():
         paths.sort()
     return made
 
 
-def _look(made: RootfsSource, path: bytes, info: os.stat_result) -> None:
+def _too_deep(made: RootfsSource, path: bytes) -> AptOstreeError:
+    """What this program would not read again from an image."""
+    return AptOstreeError(
+        f"/{os.fsdecode(path[:100])}... has more than {MAX_DEPTH} directories in directories, or too long a path",
+        hint=f"remove them from {os.fsdecode(made.root)}",
+        code="refused-path",
+    )
+
+
+def _look(made: RootfsSource, path: bytes, info: os.stat_result) -> list[tuple[bytes, os.stat_result]]:
+    """Take a directory and the files in it; returns the directories in it."""
+    if path.count(b"/") >= MAX_DEPTH:
+        raise _too_deep(made, path)
     place = made.root + b"/" + path if path else made.root
     mtime = max(0, min(int(info.st_mtime), made.latest))
     made.directories.append(
@@ -173,14 +192,15 @@ def _look(made: RootfsSource, path: bytes, info: os.stat_result) -> None:
             mtime=mtime,
         )
     )
+    folders: list[tuple[bytes, os.stat_result]] = []
     if os.fsdecode(path) in API:
-        return
+        return folders
     for name in sorted(os.listdir(place)):
         below = path + b"/" + name if path else name
         found = os.lstat(made.root + b"/" + below)
         if stat.S_ISDIR(found.st_mode):
             if found.st_dev == info.st_dev:  # what is mounted there is not the tree's
-                _look(made, below, found)
+                folders.append((below, found))
         elif stat.S_ISREG(found.st_mode) or stat.S_ISLNK(found.st_mode):
             linked = found.st_nlink > 1 and stat.S_ISREG(found.st_mode)
             key = f"{found.st_dev}:{found.st_ino}" if linked else f"/{os.fsdecode(below)}"
@@ -189,3 +209,4 @@ def _look(made: RootfsSource, path: bytes, info: os.stat_result) -> None:
             raise AptOstreeError(
                 f"/{os.fsdecode(below)} is a device or a pipe; an image of a tree has none", code="special-file"
             )
+    return folders

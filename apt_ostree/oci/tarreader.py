@@ -12,12 +12,12 @@ from dataclasses import dataclass, field
 from apt_ostree.oci.decompress import Tar
 from apt_ostree.oci.layout import BadImageError
 from apt_ostree.oci.tarwriter import BLOCK, DIRECTORY, FILE, LINK, SYMLINK
+from apt_ostree.trees import MAX_DEPTH, MAX_NAME, MAX_PATH
 
 _XATTR = b"SCHILY.xattr."
 _PAX, _GLOBAL, _LONG_NAME, _LONG_LINK, _OLD_FILE, _CONTIGUOUS = b"x", b"g", b"L", b"K", b"\0", b"7"
 _DEVICES = {b"3": "a character device", b"4": "a block device", b"6": "a pipe", b"S": "a sparse file"}
 _MAX_PAX = 4 * 1024 * 1024  # bytes of all headers in front of an entry
-MAX_PATH, MAX_NAME, MAX_DEPTH = 4096, 255, 200  # as the kernel and our reader of trees have it
 _DIGITS = re.compile(rb"[0-7]*")
 _DECIMAL = re.compile(rb"-?[0-9]{1,18}")
 _RECORD = re.compile(rb"([0-9]{1,8}) ")

@@ -11,19 +11,22 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from apt_ostree import repos
-from apt_ostree.containers import Exported
+from apt_ostree.containers import Exported, ExportedSbom
 from apt_ostree.context import Context
 from apt_ostree.errors import AptOstreeError, ToolError, ToolMissingError, UsageError
-from apt_ostree.oci import archive, chunk, config, exporting, names
+from apt_ostree.oci import archive, chunk, config, exporting, fetch, names, referrers
 from apt_ostree.oci.exporting import Image, Recipe
 from apt_ostree.oci.layout import MAX_JSON, Layout, canonical, descriptor, loads
 from apt_ostree.oci.names import Reference
+from apt_ostree.ops import oci_sbom
 from apt_ostree.report import Durations, Reporter, TeeReporter, Warned, phase
 from apt_ostree.signals import Interrupts
 from apt_ostree.tools import skopeo
 from apt_ostree.tools.skopeo import Access, Signer
 
 AUTO = "auto"
+# what skopeo says before it has asked for an image (c/image's docker_client.go), or when nobody answers later on
+_UNREACHED = ("pinging container registry", "dial tcp")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,13 +45,16 @@ class Request:
     image_config: Path | None = None
     access: Access = field(default_factory=Access)
     signer: Signer = skopeo.NOBODY
+    sboms: tuple[str, ...] = ()  # kinds of bills of materials to attach
 
 
 def export(context: Context, request: Request) -> Exported:
     """Write the image. Raises UsageError, AptOstreeError, ToolError, ToolMissingError."""
     _check_signer(request)
+    _check_sboms(request)
     if request.destination.transport == "oci-archive":
         archive.check(Path(request.destination.path))
+    _check_registry(request)
     checksum = ""
     if request.repo is not None:
         repos.require(request.repo)
@@ -57,16 +63,24 @@ def export(context: Context, request: Request) -> Exported:
     reporter = TeeReporter(context.reporter, durations)
     recipe = _recipe(request, reporter)
     with Interrupts().installed(), _layout(request.destination) as layout:
+        documents = _documents(request, checksum, reporter)
         image = _build(layout, request, recipe, checksum, reporter)
+        artifacts = [
+            referrers.write(layout, image.manifest, kind, data, image.created) for kind, data in documents.items()
+        ]
         tag = request.destination.tag or names.DEFAULT_TAG
-        changed = layout.tag(image.manifest, tag, image.platform)
+        changed = referrers.tag_image(layout, image.manifest, tag, image.platform)
         if request.destination.transport == "oci-archive":
             changed = archive.digests(Path(request.destination.path)) != {
                 request.destination.tag: image.manifest.digest
             }
-        if changed and request.destination.transport != "oci":
+        if request.destination.transport == "oci":
+            changed = (bool(artifacts) and referrers.listing(layout, artifacts, image.manifest.digest)) or changed
+        elif changed:
             with phase(reporter, "copy", f"Copying to {request.destination}"):
                 _copy(f"oci:{layout.path}:{tag}", request)
+                if artifacts:
+                    oci_sbom.push(layout, image.manifest, artifacts, request.destination, request.access)
     return Exported(
         command=context.options.command,
         image=str(request.destination),
@@ -75,6 +89,7 @@ def export(context: Context, request: Request) -> Exported:
         architecture=image.platform["architecture"],
         commit=checksum,
         layers=image.layers,
+        sboms=tuple(ExportedSbom(kind=one.kind, digest=one.manifest.digest) for one in artifacts),
         changed=changed,
         duration=durations.seconds,
     )
@@ -96,6 +111,44 @@ def _check_signer(request: Request) -> None:
             raise UsageError(f"'{path}' cannot be read: {error.strerror}", hint=f"ls -l {path}") from error
         if stat.S_ISREG(mode) and mode & 0o077:
             raise UsageError(f"others than its owner may read '{path}'", hint=f"chmod 0600 {path}")
+
+
+def _check_registry(request: Request) -> None:
+    """Raise AptOstreeError for a registry that does not answer: packing takes minutes, and would be for nothing.
+
+    Whatever else it says of the image is fine: there may be none yet, or those who push may not pull.
+    """
+    if request.destination.transport != "docker":
+        return
+    try:
+        skopeo.inspect_raw(str(request.destination), request.access)
+    except ToolError as error:
+        if not any(sign in line for line in error.details for sign in _UNREACHED):
+            return
+        raise AptOstreeError(
+            f"the registry of {request.destination} cannot be reached; nothing was packed",
+            details=error.details,
+            hint=fetch.hint(error) or "check the name, and the network",
+            code="unreached",
+        ) from error
+
+
+def _check_sboms(request: Request) -> None:
+    """Raise UsageError for a bill of materials that cannot be made, or has no place."""
+    if request.sboms and request.repo is None:
+        raise UsageError("--sbom: it is made of a commit", hint="commit the directory and export the commit")
+    if request.sboms and request.destination.transport not in ("oci", "docker"):
+        raise UsageError(
+            f"--sbom: nothing can be attached to an image in {request.destination.transport}:",
+            hint="oci:DIR:TAG or docker://HOST/NAME:TAG",
+        )
+
+
+def _documents(request: Request, checksum: str, reporter: Reporter) -> dict[str, bytes]:
+    if not request.sboms or request.repo is None:
+        return {}
+    with phase(reporter, "sbom", "Writing the bill of materials"):
+        return oci_sbom.documents(request.repo, checksum, request.ref, request.sboms)
 
 
 def _copy(source: str, request: Request) -> None:
@@ -167,7 +220,7 @@ def _previous(request: Request, reporter: Reporter) -> dict[str, object]:
     if there.transport == "oci-archive" and not Path(there.path).exists():
         return {}
     try:
-        return loads(skopeo.inspect_raw(str(there), request.access).encode(), "the manifest")
+        return loads(skopeo.inspect_raw(str(there), request.access), "the manifest")
     except ToolError as error:
         last = error.details[-1] if error.details else str(error)
         reporter.event(Warned(message=f"no image before this one was found at {there}: {last}"))

@@ -22,6 +22,7 @@ from apt_ostree.oci import fetch
 from apt_ostree.oci.fetch import Image
 from apt_ostree.oci.importing import MAX_SIZE
 from apt_ostree.oci.layout import BadImageError, ImageError, Layout
+from apt_ostree.oci.names import Reference
 from apt_ostree.registry import UNREACHED, policy
 from apt_ostree.registry.reference import ImageReference, Trust
 from apt_ostree.tools import bwrap, skopeo
@@ -87,7 +88,7 @@ def opened(reference: ImageReference, root: Path, *, digest: str = "") -> Iterat
         policy.require_strict(root)
     image = reference.image
     if digest and image.transport == "docker":
-        image = replace(image, path=f"{_untagged(image.path)}@{digest}")
+        image = replace(image, path=f"{image.repository}@{digest}")
     with access(root) as how:
         try:
             with fetch.opened(image, how) as found:
@@ -102,12 +103,6 @@ def opened(reference: ImageReference, root: Path, *, digest: str = "") -> Iterat
             if "skopeo" not in error.argv:
                 raise
             raise explained(reference, error) from error
-
-
-def _untagged(path: str) -> str:
-    name = path.partition("@")[0]
-    head, slash, tail = name.rpartition("/")
-    return f"{head}{slash}{tail.partition(':')[0]}"
 
 
 def _judge(reference: ImageReference, image: Image, how: Access) -> None:
@@ -130,14 +125,23 @@ def _judge(reference: ImageReference, image: Image, how: Access) -> None:
                 raise BadImageError(f"the layer {layer.digest} is said to have {layer.size} bytes")
             with layout.blob(layer.digest).open("wb") as file:
                 file.truncate(layer.size)
-        skopeo.copy_judged(str(reference.image), layout.path, _TAG, how)
-        if _digest(layout) != image.digest:
+        skopeo.copy_judged(str(reference.image), layout.path, _TAG, how, docker=image.is_docker)
+        if not _is_judged(image, layout):
             raise AptOstreeError(f"{reference} has changed in this moment", hint="repeat the command", code=UNREACHED)
 
 
-def _digest(layout: Layout) -> str:
-    entry = layout.find(_TAG)
-    return str(entry.get("digest", "")) if entry else ""
+def _is_judged(image: Image, layout: Layout) -> bool:
+    """True when what skopeo has judged is the image that is open.
+
+    Of a manifest of Docker's format a layout has another, with another config: layers and what is used of the config
+    must be the same.
+    """
+    with fetch.opened(Reference(transport="oci", path=str(layout.path), tag=_TAG), Access()) as judged:
+        if not image.is_docker:
+            return judged.digest == image.digest
+        layers = [[layer.digest for layer in one.layers()] for one in (judged, image)]
+        same = (judged.diff_ids(), judged.labels(), judged.architecture)
+        return layers[0] == layers[1] and same == (image.diff_ids(), image.labels(), image.architecture)
 
 
 def explained(reference: ImageReference, error: AptOstreeError) -> AptOstreeError:

@@ -19,6 +19,7 @@ from typing import IO, Any
 from apt_ostree import run
 from apt_ostree.errors import ToolError
 
+MAX_MANIFEST = 8 * 1024 * 1024  # bytes; registries take 4 MiB
 _MESSAGE = 32 * 1024  # bytes of one request or answer (skopeo's proxy.go, maxMsgSize)
 
 
@@ -85,15 +86,32 @@ def copy(source: str, destination: str, access: Access, signer: Signer = NOBODY)
     run.capture(access.argv(*words, source, destination), env={**access.environment, **signer.environment})
 
 
-def copy_judged(image: str, layout: Path, tag: str, access: Access) -> None:
-    """`skopeo copy` into a layout, which the policy must allow; blobs the layout has are not read. Raises ToolError."""
-    words = ("copy", "--quiet", "--preserve-digests", "--remove-signatures", *access.options("src-"))
-    run.capture(access.argv(*words, image, f"oci:{layout}:{tag}"), env=access.environment)
+def copy_list(source: str, destination: str, access: Access) -> None:
+    """`skopeo copy --multi-arch=index-only`: an index as it is, and none of what it lists. Raises ToolError."""
+    words = ("copy", "--quiet", "--preserve-digests", "--multi-arch=index-only", *access.options("dest-"))
+    run.capture(access.argv(*words, source, destination), env=access.environment)
 
 
-def inspect_raw(image: str, access: Access) -> str:
-    """`skopeo inspect --raw`: an image's manifest as it is. Raises ToolError."""
-    return run.capture(access.argv("inspect", "--raw", *access.options(), image), env=access.environment).stdout
+def copy_judged(image: str, layout: Path, tag: str, access: Access, *, docker: bool) -> None:
+    """`skopeo copy` into a layout, which the policy must allow; blobs the layout has are not read. Raises ToolError.
+
+    A manifest of Docker is no manifest of a layout: that of an image in the format of `docker` is written anew.
+    """
+    words = ("copy", "--quiet", *(() if docker else ("--preserve-digests",)), "--remove-signatures")
+    run.capture(
+        access.argv(*words, *access.options("src-"), image, f"oci:{layout}:{tag}"),
+        env=access.environment,
+    )
+
+
+def inspect_raw(image: str, access: Access) -> bytes:
+    """`skopeo inspect --raw`: an image's manifest or a list as it is, byte by byte. Raises ToolError."""
+    argv = access.argv("inspect", "--raw", *access.options(), image)
+    with run.reading(argv, env=access.environment) as stream:
+        data = stream.read(MAX_MANIFEST + 1)
+        if len(data) > MAX_MANIFEST:
+            raise ToolError(f"the manifest of {image} has more than {MAX_MANIFEST} bytes", argv=argv)
+    return data
 
 
 class Proxy:

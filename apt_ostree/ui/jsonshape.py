@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable
 from typing import Any, NotRequired, TypedDict
 
@@ -79,6 +80,8 @@ class ChangesJson(TypedDict):
     downgraded: list[ChangeJson]
 
 
+_COMMANDS = re.compile(r"[\x7f-\x9f]")
+
 # valid, signature expired, key expired, revoked, missing, fingerprint, made, expires, algorithm, hash, name, email,
 # the key's two expiries: rpm-ostree's tuple. What ostree's text does not tell is false, 0 or empty.
 SignatureTuple = tuple[bool, bool, bool, bool, bool, str, int, int, str, str, str, str, int, int]
@@ -91,8 +94,9 @@ def signature_json(one: Signature) -> SignatureTuple:
 
 
 def dumps(value: object) -> str:
-    """One JSON object as it goes to stdout."""
-    return json.dumps(value, indent=2, ensure_ascii=False)
+    """One JSON object as it goes to stdout; what a terminal takes for a command (ECMA-48, C1) is escaped."""
+    text = json.dumps(value, indent=2, ensure_ascii=False)
+    return _COMMANDS.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
 
 
 def package_tuple(package: Package) -> PackageTuple:

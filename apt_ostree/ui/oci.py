@@ -29,6 +29,7 @@ def exported_json(done: Exported) -> dict[str, Any]:
             }
             for layer in done.layers
         ],
+        "sboms": [{"format": one.kind, "digest": one.digest} for one in done.sboms],
         "bytes": done.size,
         "reused-bytes": done.reused,
         "duration": dict(done.duration),
@@ -43,6 +44,7 @@ def exported_text(done: Exported, theme: Theme = PLAIN) -> str:
     ]
     if done.commit:
         lines.append(f"  commit {done.commit}")
+    lines += [f"  {one.kind} bill of materials {one.digest}" for one in done.sboms]
     if done.reused:
         lines.append(f"  {size(done.reused)} of layers were there already")
     if not done.changed:

@@ -84,7 +84,7 @@ def _found(repo: Path, checksum: str) -> Iterator[None]:
 
 def _directory(repo: Path, checksum: str) -> tuple[int, int, int]:
     with _found(repo, checksum):
-        uid, gid, mode = _META.unpack_from(object_path(repo, checksum, "dirmeta").read_bytes())
+        uid, gid, mode = _META.unpack_from(commits.metadata_object(object_path(repo, checksum, "dirmeta")))
     return uid, gid, stat.S_IMODE(mode)
 
 
@@ -102,15 +102,15 @@ def _bare_only(path: Path) -> Node:
 
 
 def _bare_user(path: Path) -> Node:
-    meta = os.getxattr(path, _USER_META)
+    meta = os.getxattr(path, _USER_META, follow_symlinks=False)
     uid, gid, mode = _META.unpack_from(meta)
     kind = kind_of(mode)
-    target = os.fsdecode(path.read_bytes()[:_TARGET_MAX].rstrip(b"\0")) if kind is Kind.LINK else ""
+    target = os.fsdecode(commits.metadata_object(path)[:_TARGET_MAX].rstrip(b"\0")) if kind is Kind.LINK else ""
     return Node("", kind, stat.S_IMODE(mode), uid, gid, path.lstat().st_size, target, _MARK in meta)
 
 
 def _archived(path: Path) -> Node:
-    with path.open("rb") as file:
+    with commits.regular(path) as file:
         header = file.read(_HEADER.unpack(file.read(_HEADER.size))[0])
     size, uid, gid, mode, _ = _ARCHIVED.unpack_from(header)
     end = header.index(b"\0", _ARCHIVED.size)
@@ -122,7 +122,8 @@ def _content(repo: Path, node: Node, *, archived: bool) -> bytes:
     path = object_path(repo, node.object, "filez" if archived else "file")
     try:
         with _found(repo, node.object):
-            data = path.read_bytes()
+            with commits.regular(path) as file:
+                data = file.read()
             return data if not archived else _inflate(data, node.size)
     except NotRootError as error:
         raise NotRootError(f"/{node.path} of the commit may not be read by you", hint="sudo apt-ostree ...") from error

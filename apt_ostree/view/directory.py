@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import stat
 from collections.abc import Iterator
@@ -31,7 +32,7 @@ def open_directory(root: Path, *, name: str = "") -> View:
                 return stream.read()
 
     running = os.path.samestat(top, Path("/").stat())
-    return build(name or str(root), _walk(root, "", top.st_dev), reader, running=running)
+    return build(name or str(root), _walk(root, top.st_dev), reader, running=running)
 
 
 def kind_of(mode: int) -> Kind:
@@ -51,18 +52,35 @@ def _permitted(path: Path) -> Iterator[None]:
         yield
     except PermissionError as error:
         raise NotRootError(f"'{path}' may not be read by you", hint="sudo apt-ostree ...") from error
+    except OSError as error:
+        if error.errno != errno.ENAMETOOLONG:
+            raise
+        raise AptOstreeError(
+            f"'{str(path)[:100]}...' is longer than a path can be (4095 bytes, path_resolution(7))",
+            hint="remove these directories in directories",
+            code="refused-path",
+        ) from error
 
 
-def _walk(root: Path, rel: str, device: int) -> Iterator[Node]:
+def _walk(root: Path, device: int) -> Iterator[Node]:
+    waiting = [""]
+    while waiting:
+        rel = waiting.pop()
+        with contextlib.suppress(FileNotFoundError):  # of a running system: it has just gone
+            for node in _entries(root, rel, device):
+                yield node
+                if node.kind is Kind.DIRECTORY and not node.mounted:
+                    waiting.append(node.path)
+
+
+def _entries(root: Path, rel: str, device: int) -> Iterator[Node]:
+    """What is directly in a directory."""
     with _permitted(root / rel):
-        names = sorted(os.listdir(root / rel))
+        names = os.listdir(root / rel)
     for name in names:
         path = f"{rel}/{name}" if rel else name
-        with contextlib.suppress(FileNotFoundError):  # of a running system: it has just gone
-            node = _node(root, path, device)
-            yield node
-            if node.kind is Kind.DIRECTORY and not node.mounted:
-                yield from _walk(root, path, device)
+        with contextlib.suppress(FileNotFoundError), _permitted(root / path):
+            yield _node(root, path, device)
 
 
 def _node(root: Path, rel: str, device: int) -> Node:

@@ -67,9 +67,11 @@ class View:
 
     def below(self, path: str) -> Iterator[Node]:
         """Everything below a directory, parents first."""
-        for node in self.children(path):
+        waiting = self.children(path)[::-1]
+        while waiting:
+            node = waiting.pop()
             yield node
-            yield from self.below(node.path)
+            waiting += self.children(node.path)[::-1]
 
     def resolve(self, path: str) -> Node | None:
         """What a path leads to inside of the tree, links followed; None where it leads nowhere."""

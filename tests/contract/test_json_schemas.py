@@ -12,7 +12,7 @@ import pytest
 from jsonschema import Draft202012Validator, ValidationError
 
 from apt_ostree import commitmeta, sbom
-from apt_ostree.containers import Checked, Exported, ExportedLayer, Finding, Imported
+from apt_ostree.containers import Checked, Exported, ExportedLayer, ExportedSbom, Finding, Imported
 from apt_ostree.errors import AptOstreeError, BusyError
 from apt_ostree.findings import PackageDiff, PackageList
 from apt_ostree.lint import registry
@@ -186,7 +186,7 @@ DIGEST = f"sha256:{samples.BASE}"
 LAYER = ExportedLayer(digest=DIGEST, size=5, uncompressed=9, components=("glibc",), reused=True)
 EXPORTED = Exported(
     command="x", image="oci:/i:t", digest=DIGEST, format="encapsulated", architecture="amd64", commit=samples.BASE,
-    layers=(LAYER, LAYER), duration={"layers": 1.5},
+    layers=(LAYER, LAYER), sboms=(ExportedSbom(kind="spdx", digest=DIGEST),), duration={"layers": 1.5},
 )  # fmt: skip
 IMPORTED = Imported(command="x", image="oci:/i:t", digest=DIGEST, format="plain", commit=samples.BASE, warnings=("w",))
 CHECKED = Checked(command="x", image="oci:/i:t", findings=(Finding(part="config", message="m"),))
@@ -228,3 +228,8 @@ def test_an_unknown_key_is_no_valid_output(name: str) -> None:
     hold(name, value)
     with pytest.raises(ValidationError):
         hold(name, {**value, "surprise": 1})
+
+
+def test_no_string_is_a_command_of_a_terminal() -> None:
+    written = jsonshape.dumps({"x": "\x9b31m\x7fü"})
+    assert json.loads(written) == {"x": "\x9b31m\x7fü"} and not {"\x9b", "\x7f"} & set(written) and "ü" in written

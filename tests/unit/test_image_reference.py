@@ -11,6 +11,7 @@ import pytest
 
 from apt_ostree import origin
 from apt_ostree.errors import AptOstreeError, ToolError, UsageError, VerificationError
+from apt_ostree.oci import names
 from apt_ostree.oci.layout import BadImageError
 from apt_ostree.pull import source_of
 from apt_ostree.registry import bring, machine, policy, reference
@@ -186,8 +187,8 @@ def test_what_skopeo_means(line: str, code: str) -> None:
 
 
 def test_a_name_without_its_tag() -> None:
-    assert machine._untagged("h:5000/a/b:1") == machine._untagged(f"h:5000/a/b@{DIGEST}") == "h:5000/a/b"
-    assert machine._untagged("h:5000/a") == "h:5000/a"
+    for text in ("h:5000/a/b", "h:5000/a/b:1", f"h:5000/a/b@{DIGEST}", f"h:5000/a/b:1@{DIGEST}"):
+        assert names.parse(f"docker://{text}").repository == "h:5000/a/b"
 
 
 def test_the_running_system_has_its_own() -> None:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import pytest
 
 from apt_ostree import gvariant
-from apt_ostree.errors import UsageError
-from apt_ostree.oci import chunk, config, names, owners
+from apt_ostree.errors import AptOstreeError, UsageError
+from apt_ostree.oci import chunk, components, config, names, owners
 from apt_ostree.oci.chunk import Chunk, Component
-from apt_ostree.oci.objects import Content
+from apt_ostree.oci.objects import Content, pack_xattrs
+from apt_ostree.oci.source import Directory
 
 
 def packages(count: int = 300, **sizes: int) -> dict[str, Component]:
@@ -64,6 +66,51 @@ def test_the_image_before_is_followed_where_it_fits() -> None:
     assert chunk.chunks(found.values(), 20, [["p1"], ["p1"]]) == chunk.chunks(found.values(), 20), "nonsense"
     gone = {name: one for name, one in found.items() if name not in bins[0]}
     assert len(chunk.chunks(gone.values(), 20, bins)) == 9
+
+
+def test_exclusive_components_come_first_and_alone() -> None:
+    found = packages(100)
+    for name, size in (("p50", 1), ("app", 10), ("web", 20)):
+        found[name] = Component(name=name, size=size, keys=(f"{name}-1", f"{name}-2"), exclusive=True)
+    made = chunk.chunks(found.values(), 20)
+    assert [one.components for one in made][:3] == [("app",), ("p50",), ("web",)] and len(made) <= 20
+    assert files(made) == sorted(key for one in found.values() for key in one.keys)
+    others = packages(100)
+    del others["p50"]
+    assert made[3:] == chunk.chunks(others.values(), 17), "the others are packed as if they were alone"
+    bins = [["app", "p1", "p50"], [name for name in others if name != "p1"]]
+    kept = chunk.chunks(found.values(), 20, bins)
+    assert [one.components for one in kept][:4] == [("app",), ("p50",), ("web",), ("p1",)] and len(kept) == 5
+    few = chunk.chunks(found.values(), 3)
+    assert [one.components for one in few][:2] == [("app",), ("web",)] and "p50" in few[2].components
+    assert len(chunk.chunks([one for one in found.values() if one.exclusive], 20)) == 3
+
+
+def mark(value: bytes) -> bytes:
+    return pack_xattrs([(components.ATTRIBUTE, value), (b"user.other", b"x")])
+
+
+def test_marks_are_inherited_by_directories() -> None:
+    class Marked:
+        directories: ClassVar = [
+            Directory(path=path, xattrs=mark(value) if value else b"")
+            for path, value in {"": b"", "usr": b"", "usr/app": b"app\0", "usr/app/web": b"web", "opt": b"opt"}.items()
+        ]
+
+    marks = components.load(Marked())  # type: ignore[arg-type]
+    told = {
+        "usr/file": "", "usr/app/file": "app", "usr/app/bin/file": "app", "usr/app/web/x": "web", "usr/appx/file": "",
+        "opt/x": "opt", "file": "",
+    }  # fmt: skip
+    assert {path: marks.of([path], b"") for path in told} == told
+    assert marks.of(["usr/app/file"], mark(b"own")) == "own" and marks.of(["usr/app/file"], mark(b"")) == "app"
+    assert marks.of(["bin/x", "usr/app/web/x"], b"") == "web"
+
+
+@pytest.mark.parametrize("value", [b"a,b", b"a\nb", b"\xff", b"\xc2\x9b", b"n" * 256])
+def test_marks_that_are_no_names(value: bytes) -> None:
+    with pytest.raises(AptOstreeError, match="of /usr/x names no component"):
+        components.Marks().of(["usr/x"], mark(value))
 
 
 def test_what_a_manifest_says_of_its_layers() -> None:

@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from apt_ostree import trees
+from apt_ostree import commits, trees
+from apt_ostree.commits import CommitError
 from apt_ostree.errors import AptOstreeError
 from apt_ostree.oci import archive, chunk, decapsulate, exporting, fetch, kept, names, staging
 from apt_ostree.oci import source as sources
@@ -24,6 +25,7 @@ from apt_ostree.oci.staging import Stage
 from apt_ostree.oci.tarreader import Reader
 from apt_ostree.oci.tarwriter import END, padding
 from apt_ostree.trees import Tree, TreeError
+from apt_ostree.view.commit import open_commit
 from tests.support import ocitrees
 from tests.support.ocilayout import file, packed
 
@@ -162,7 +164,7 @@ def test_few_directories_at_many_paths() -> None:
     made = {"0": Tree({"file": "x"}, {})}
     for number in range(1, 9):
         made[str(number)] = Tree({}, {f"d{name}": (str(number - 1), "m") for name in range(10)})
-    assert trees.count("3", made.__getitem__) == 10 + 100 + 1000 + 1000
+    assert trees.count("3", made.__getitem__).paths == 10 + 100 + 1000 + 1000
     with pytest.raises(TreeError, match="more than 5000000 paths") as caught:
         trees.count("8", made.__getitem__)
     assert caught.value.code == "bad-image"
@@ -209,6 +211,51 @@ def test_links_of_a_repo_are_not_followed(mode: str, suffix: str, tmp_path: Path
     if mode == "archive":
         with pytest.raises(ObjectError, match="symbolic link"):
             objects.content("0" * 64)
+
+
+@pytest.mark.parametrize("kind", ["commit", "commitmeta", "dirtree", "dirmeta"])
+def test_metadata_of_a_repo_are_files_of_it(kind: str, tmp_path: Path, repo: Path) -> None:
+    """A link would put what it leads to into an image; a pipe would never end."""
+    (tmp_path / "secret").write_text("secret")
+    checksum, objects = "0" * 64, Objects(repo)
+    place = objects.path(checksum, kind)
+    place.parent.mkdir(exist_ok=True)
+    for make, words in (
+        (lambda: place.symlink_to(tmp_path / "secret"), "symbolic link"),
+        (lambda: os.mkfifo(place), "not a regular file"),
+        (lambda: place.mkdir(), "not a regular file"),
+        (lambda: os.truncate(os.open(place, os.O_CREAT | os.O_WRONLY), 1 << 40), "more than"),
+    ):
+        make()
+        with pytest.raises(CommitError, match=words):
+            objects.metadata(checksum, kind)
+        if kind == "commit":
+            with pytest.raises(CommitError, match=words):
+                commits.load(repo, checksum)
+        if kind == "dirtree":
+            with pytest.raises(CommitError, match=words):
+                trees.Trees(repo).tree(checksum)
+        place.rmdir() if place.is_dir() else place.unlink()
+
+
+@pytest.mark.parametrize(("mode", "suffix"), [("bare-user", "file"), ("archive", "filez")])
+def test_a_commit_is_looked_at_without_links_of_its_repo(mode: str, suffix: str, tmp_path: Path) -> None:
+    made = ocitrees.repo(tmp_path / "made", mode)
+    (tmp_path / "tree/usr").mkdir(parents=True)
+    (tmp_path / "tree/usr/file").write_text("content")
+    checksum = ocitrees.commit(made, tmp_path / "tree")
+    looked = open_commit(made, checksum)
+    node = looked.nodes["usr/file"]
+    place = trees.object_path(made, node.object, suffix)
+    (tmp_path / "moved").write_bytes(place.read_bytes())
+    place.unlink()
+    place.symlink_to(tmp_path / "moved")
+    with pytest.raises(CommitError):
+        looked.read("usr/file")
+    with pytest.raises(CommitError):
+        open_commit(made, checksum)
+    with pytest.raises(CommitError):
+        sources.commit(made, checksum).content(node.object)
 
 
 def test_links_of_a_tree_are_not_read(tmp_path: Path) -> None:
