@@ -80,10 +80,10 @@ test-sequences: setup ## Two hundred random sequences of verbs against a model (
 test-real: setup ## Tests on real Debian trees (root)
 	$(PYTEST) $(PARALLEL) tests/real
 
-test-boot: setup packages-boot ## Disks that boot, in QEMU without KVM (root; a boot takes a minute)
-	$(PYTEST) tests/boot/test_boot_image.py
+test-boot: setup packages-boot ## Disks that boot, in QEMU without KVM: test-guest and more (root; an hour)
+	$(PYTEST) tests/boot
 
-test-guest: setup packages-boot ## One machine's life in QEMU, boot after boot
+test-guest: setup packages-boot ## One machine's life in QEMU, boot after boot (root; half an hour)
 	$(PYTEST) tests/boot/test_guest.py
 
 lint: setup ## Style, types and layers
