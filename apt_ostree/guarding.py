@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from apt_ostree import history, lock, retention, staged, sysroot
+from apt_ostree import history, lock, staged, sysroot
 from apt_ostree.context import Context
 from apt_ostree.errors import AptOstreeError, NotRootError
 from apt_ostree.faults import point
@@ -62,19 +62,20 @@ def guarded(context: Context, store: Store, log_directory: Path | None) -> Itera
 
 
 def _catch_up(paths: Paths) -> None:
-    """Do the rest for a run that deployed and died before its end: its record, and what is too many then."""
+    """Write down what a run deployed that died before it could.
+
+    What is too many since then is for the next deployment, or for `cleanup`: it may be what somebody is about to pin.
+    """
     note = history.begun(paths.store)
     if not note.exists():
         return
     system = sysroot.load(paths)
-    if left := history.unfinished(paths.store, system.deployments):
+    left = history.unfinished(paths.store, system.deployments)
+    if left is None:
+        note.unlink()
+    elif not left.told:
         staged.follow(paths, system.deployments[0])
-        if not left.told:
-            history.append(paths.store, left.record)
-        if left.keep is not None:
-            with suppress(AptOstreeError):  # it is no reason to do nothing else; the next deployment settles it
-                retention.settle(paths, left.record.stateroot, left.keep)
-    note.unlink()
+        history.append(paths.store, left.record)
 
 
 def refuse_links(store: Store) -> None:

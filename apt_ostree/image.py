@@ -23,7 +23,7 @@ from apt_ostree.faults import point
 from apt_ostree.model import Origin
 from apt_ostree.paths import Paths
 from apt_ostree.report import OutputLine, Reporter, phase
-from apt_ostree.tools import mke2fs, mkfs_fat, mount, ostree, qemu_img, sfdisk
+from apt_ostree.tools import coreutils, mke2fs, mkfs_fat, mount, ostree, qemu_img, sfdisk
 from apt_ostree.tree import fsops
 
 _LABEL = "root"
@@ -102,18 +102,26 @@ def _name(made: Path, plan: ImagePlan) -> None:
 
 @contextmanager
 def _work(target: Path) -> Iterator[Path]:
-    """A private directory beside the target. Those of runs that died for it go: nobody holds their lock."""
-    for left in target.parent.glob(f".{glob.escape(target.name)}-*/{_LOCK}"):
-        with _held(left) as ours:
-            if ours:
-                shutil.rmtree(left.parent)
+    """A private directory beside the target, with a lock that is held from when it has its name on (`sweep`)."""
     folder = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
-    (folder / _LOCK).touch()
+    fresh = folder / f"{_LOCK}.new"
+    fd = os.open(fresh, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
-        with _held(folder / _LOCK):
-            yield folder
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        fresh.rename(folder / _LOCK)
+        yield folder
     finally:
+        os.close(fd)
         shutil.rmtree(folder)
+
+
+def sweep(target: Path) -> None:
+    """Remove the directories that runs for this target left that were killed: nobody holds their lock."""
+    for left in target.parent.glob(f".{glob.escape(target.name)}-*/{_LOCK}"):
+        if not left.parent.is_symlink():
+            with _held(left) as ours:
+                if ours:
+                    coreutils.remove(left.parent)
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from apt_ostree.model import Package, PackageRequest
 # deb-control(5): dpkg removes none of these without force; Important is what apt had before Protected
 _KEPT_FIELDS = ("Essential", "Protected", "Important")
 # and what a deployment cannot come up without: its kernel, its init, and ostree's part in the initramfs
-_KERNEL = re.compile(r"linux-image-\d.*")
+_KERNEL = re.compile(r"linux-image-\d.*(?<!-dbg)(?<!-dbgsym)")
 _BOOT = re.compile(rf"{_KERNEL.pattern}|systemd|systemd-sysv|udev|ostree|ostree-boot|libostree-1-1")
 
 

@@ -40,7 +40,7 @@ from apt_ostree.tree import (
     vacate,
 )
 
-LAYOUT = 1  # raise it when the tree rules change: equal inputs then no longer mean an equal tree
+LAYOUT = 2  # raise it when the tree rules change: equal inputs then no longer mean an equal tree
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,7 +108,7 @@ def layer(job: LayerJob, reporter: Reporter) -> Commit:
         with phase(reporter, "fold", "Folding changes into the tree"):
             report = _fold(job, over.upper, tree)
             point("fold")
-        if job.initramfs is not None or _other_kernel(job.resolution):
+        if job.initramfs is not None or other_kernel(job.resolution):
             with phase(reporter, "initramfs", "Making the initramfs"):
                 _initramfs(job, tree, work / "initramfs", reporter)
         with phase(reporter, "commit", "Writing the commit"):
@@ -179,7 +179,7 @@ def _fold(job: LayerJob, upper: Path, tree: Path) -> rules.FinishReport:
     return rules.finish(rules.FinishJob(root=tree, var=var, compose=False, policy=job.policy))
 
 
-def _other_kernel(resolution: Resolution) -> bool:
+def other_kernel(resolution: Resolution) -> bool:
     """True when the kernel is another than the base's, whose initramfs then has the wrong modules."""
     changed = (*(planned.package for planned in resolution.packages), *resolution.removals)
     return any(is_kernel(package.name) for package in changed)
@@ -195,7 +195,7 @@ def _initramfs(job: LayerJob, tree: Path, folder: Path, reporter: Reporter) -> N
     database = dpkgdb.DATABASE
     binds = [("ro", tree / "usr/etc", "/etc"), ("rw", folder, kernel.OUTPUT)]
     try:
-        if _other_kernel(job.resolution):
+        if other_kernel(job.resolution):
             known = bwrap.prefix(tree, read_only=True, binds=[*binds, ("rw", tree / database, f"/{database}")],
                                  env=sandbox.ENVIRONMENT)  # fmt: skip
             kernel.tell_dpkg(tree, kernel.the_one(tree), known)
@@ -235,6 +235,6 @@ def _commit(job: LayerJob, tree: Path, report: rules.FinishReport) -> Commit:
 
 def _options(job: LayerJob) -> tuple[str, ...]:
     """consume: new files move into the repo instead of being copied."""
-    bootable = ("--bootable",) if job.base.metadata.get("ostree.bootable") else ()
+    bootable = ("--bootable",) if job.base.metadata.get("ostree.bootable") or other_kernel(job.resolution) else ()
     time = () if job.epoch is None else (f"--timestamp=@{job.epoch}",)
     return ("--consume", *bootable, *time, *job.options)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from apt_ostree import pkgdb
-from apt_ostree.installed import Installed
+from apt_ostree.installed import Installed, is_kernel
 from apt_ostree.model import LocalPackage, Origin, Package, PackageRequest, Resolution
 
 Replacement = PackageRequest | LocalPackage
@@ -36,12 +36,19 @@ def replacements(origin: Origin) -> tuple[Replacement, ...]:
     return (*origin.overrides_replace, *origin.overrides_replace_local)
 
 
-def active(remove: Sequence[str], replacing: Sequence[Replacement], base: Installed) -> Active:
-    """The overrides that concern packages this base has."""
-    removals = [base.find(name) for name in remove]
+def active(
+    remove: Sequence[str], replacing: Sequence[Replacement], base: Installed, asked: Collection[str] = ()
+) -> Active:
+    """The overrides that concern packages this base has; `asked`: names of what is to be layered.
+
+    A kernel has its version in its name, and every base another: one that is removed stands for whichever it is.
+    """
+    removals = [package for package in map(base.find, remove) if package is not None]
+    if any(map(is_kernel, remove)):
+        removals += [kernel for kernel in base.kernels if kernel not in removals and kernel.name not in asked]
     pairs = [(found(item, base), item) for item in replacing]
     return Active(
-        removals=tuple(package for package in removals if package is not None),
+        removals=tuple(removals),
         replacements=tuple((package, item) for package, item in pairs if package is not None),
     )
 
@@ -65,7 +72,7 @@ def settle(origin: Origin, base: Installed) -> tuple[Origin, tuple[str, ...]]:
     """
     said: list[str] = []
     for name in origin.overrides_remove:
-        if base.find(name) is None:
+        if base.find(name) is None and not (is_kernel(name) and base.kernels):
             said.append(f"the removal of {name} is inactive: the base does not have it")
     asked = {spec(item): item.version for item in origin.overrides_base}
     retired = []

@@ -146,6 +146,16 @@ def kept(packages: Sequence[Package], base: Installed) -> ResolveError:
     )
 
 
+def no_kernel(base: Sequence[Package], removed: Sequence[str]) -> ResolveError:
+    """Nothing takes the place of the kernel that an override removes."""
+    return ResolveError(
+        f"there would be no kernel: {' '.join(package.name for package in base)} is removed, and no other comes",
+        hint=f"name another with --install, or take the base's back: apt-ostree override reset {' '.join(removed)}, "
+        "in one command with what is to go: --uninstall PACKAGE",
+        code="kept",
+    )
+
+
 def kernels(there: Sequence[Package], more: Sequence[Package]) -> ResolveError:
     """A kernel beside the one there is."""
     names = " ".join(package.name for package in more)
@@ -157,7 +167,8 @@ def kernels(there: Sequence[Package], more: Sequence[Package]) -> ResolveError:
     return ResolveError(
         f"an image has exactly one kernel, and the base has {old}",
         details=[f"{package.name} {package.version} would be another" for package in more],
-        hint=f"put it in the place of the base's: apt-ostree override remove {old} --install {names}",
+        hint=f"put it in the place of the base's: apt-ostree override remove {old} --install {names}; "
+        f"or leave it: add --uninstall {names}",
         code="kernel",
     )
 

@@ -157,7 +157,8 @@ def resolve(root: AptRoot, base: Installed, wanted: Wanted, store: Store) -> Res
     Requests the base itself satisfies are returned as `inactive`; it is the caller's to mind that. Overrides of
     packages the base does not have are passed over.
     """
-    active = overrides.active(wanted.remove, wanted.replacing, base)
+    asked = {request.name for request in wanted.requested} | {local.package.name for local in wanted.local}
+    active = overrides.active(wanted.remove, wanted.replacing, base, asked)
     kept = [package for package in active.removals if base.is_fixed(package.name)]
     if kept:
         raise refusals.kept(kept, base)
@@ -172,18 +173,18 @@ def resolve(root: AptRoot, base: Installed, wanted: Wanted, store: Store) -> Res
         return Resolution(inactive=inactive, sources=root.releases())
     problem = _Problem(root=root, store=store, base=base, wanted=wanted, active=active, requests=requests)
     resolution = _resolution(problem, _solve(problem))
-    _hold_one_kernel(base, resolution)
+    _hold_one_kernel(base, wanted, resolution)
     return replace(resolution, inactive=inactive, sources=root.releases())
 
 
-def _hold_one_kernel(base: Installed, resolution: Resolution) -> None:
+def _hold_one_kernel(base: Installed, wanted: Wanted, resolution: Resolution) -> None:
     """An image has exactly one kernel: another may take its place, none may not."""
     before = base.kernels
     gone = (*resolution.removals, *(old for old, _ in resolution.replacements))
     stay = [kernel for kernel in before if kernel not in gone]
     after = [*stay, *(planned.package for planned in resolution.packages if is_kernel(planned.package.name))]
     if before and not after:
-        raise refusals.kept(before, base)
+        raise refusals.no_kernel(before, [name for name in wanted.remove if is_kernel(name)])
     if len(after) > 1 and len(after) > len(before):
         raise refusals.kernels(stay, [kernel for kernel in after if kernel not in stay])
 

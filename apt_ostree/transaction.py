@@ -38,7 +38,7 @@ from apt_ostree.deploy import (
 from apt_ostree.errors import AptOstreeError, InterruptedByUser, UsageError
 from apt_ostree.faults import point
 from apt_ostree.guarding import Guard, guarded
-from apt_ostree.layer import LayerJob, initramfs_of, layer
+from apt_ostree.layer import LayerJob, initramfs_of, layer, other_kernel
 from apt_ostree.model import Plan, Pulled, Result
 from apt_ostree.paths import Store
 from apt_ostree.planning import MakeChange, Planned, make_plan
@@ -79,7 +79,7 @@ def _apply(guard: Guard, planned: Planned) -> Result:
     if not options.confirm(plan):
         raise InterruptedByUser("not confirmed; nothing was changed")
     pulled = _pull(guard, plan)
-    if plan.target or initramfs_of(plan.origin) is None:  # else there is another initramfs, whose size is not known
+    if plan.target or not _makes_initramfs(plan):  # else its size is not known
         _check_target(guard, planned, plan.target or plan.base.checksum)
     fetched = _prepare(guard, planned)
     if options.download_only:
@@ -93,6 +93,10 @@ def _apply(guard: Guard, planned: Planned) -> Result:
     _record(guard, planned)
     _clean_up(guard, planned)
     return replace(_done(guard, plan, fetched, before), pulled=pulled)
+
+
+def _makes_initramfs(plan: Plan) -> bool:
+    return initramfs_of(plan.origin) is not None or (plan.resolution is not None and other_kernel(plan.resolution))
 
 
 def _pull(guard: Guard, plan: Plan) -> Pulled | None:

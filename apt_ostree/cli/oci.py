@@ -123,7 +123,8 @@ def export(settings: Settings, options: ExportOptions) -> int:
     the image. A signature of the commit, made with 'apt-ostree repo sign' before, is in an encapsulated image as well.
 
     A bill of materials is an artifact beside the image, whose subject is the image (OCI 1.1): the image and its digest
-    are the same with it and without. An oci: directory lists it in index.json. To a registry it is pushed by its
+    are the same with it and without. An oci: directory lists it in index.json; some tools then want the tag of the
+    image, oci:DIR:TAG. To a registry it is pushed by its
     digest, and listed under the tag 'sha256-DIGEST' of the image for registries without an API for referrers; the
     skopeo of Debian 12 brings such a list there only without artifactType. It is not signed. 'apt-ostree db sbom IMAGE'
     shows it.

@@ -135,7 +135,8 @@ def register(app: typer.Typer) -> None:
         examples="""
         apt-ostree override remove nano
         apt-ostree override remove exim4-daemon-light exim4-base --install postfix
-        apt-ostree override remove linux-image-6.12.1-amd64 --install ./other.deb
+        apt-ostree override remove linux-image-cloud-amd64 \\
+            linux-image-6.12.1-cloud-amd64 --install linux-image-amd64
         apt-ostree override remove nano --dry-run
         """,
     )(remove)

@@ -441,8 +441,11 @@ def _metadata(image: Image, merge: Merge, root: tuple[str, str]) -> dict[str, ob
 
 
 def created_of(image: Image) -> int:
-    """When an image was made, in seconds since the epoch; 0 when it does not say."""
-    annotations = image.manifest.get("annotations")
+    """When an image was made, in seconds since the epoch; 0 when it does not say.
+
+    Docker's format has no annotations: nobody vouches for what is in their place.
+    """
+    annotations = None if image.is_docker else image.manifest.get("annotations")
     told = annotations.get(names.CREATED) if isinstance(annotations, dict) else None
     for text in (told, image.config.get("created")):
         with contextlib.suppress(ValueError, TypeError, OverflowError):

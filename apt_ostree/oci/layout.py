@@ -233,7 +233,8 @@ def _unfollowed(path: Path) -> IO[bytes]:
 
 def is_artifact(entry: Mapping[str, Any]) -> bool:
     """True for an entry of an index that is no image, but says something of one."""
-    return "artifactType" in entry
+    annotations = entry.get("annotations")  # these stay where a tool drops the type
+    return "artifactType" in entry or (isinstance(annotations, dict) and names.SBOM in annotations)
 
 
 def _tag(entry: Mapping[str, Any]) -> str:

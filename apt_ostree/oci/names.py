@@ -16,6 +16,7 @@ LAYER = "application/vnd.oci.image.layer.v1.tar"
 DOCKER_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
 DOCKER_INDEX = "application/vnd.docker.distribution.manifest.list.v2+json"
 DOCKER_CONFIG = "application/vnd.docker.container.image.v1+json"
+SBOM = "apt-ostree.sbom"  # annotation of ours; it stays where a tool drops artifactType from a list
 GZIP, ZSTD, NONE = "gzip", "zstd", "none"
 COMPRESSIONS = {
     LAYER: NONE,

@@ -12,13 +12,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from apt_ostree.errors import AptOstreeError
 from apt_ostree.oci import names
-from apt_ostree.oci.layout import BadImageError, Descriptor, Layout, descriptor, is_artifact, loads
+from apt_ostree.oci.layout import BadImageError, Descriptor, ImageError, Layout, descriptor, is_artifact, loads
 
 TYPES = {"spdx": "application/spdx+json", "cyclonedx": "application/vnd.cyclonedx+json"}  # iana.org media types
 EMPTY = "application/vnd.oci.empty.v1+json"
-KIND = "apt-ostree.sbom"  # annotation of ours; it stays where a tool drops artifactType from a list
 _TITLE = "org.opencontainers.image.title"
 MAX_SIZE = 64 << 20  # bytes of an artifact
 # a descriptor's fields as Go writes them: Debian 12's skopeo (1.9) passes on no list that it would write otherwise
@@ -40,7 +38,7 @@ class Artifact:
 def write(layout: Layout, subject: Descriptor, kind: str, data: bytes, created: str) -> Artifact:
     """Write an artifact that says `data` of an image into a layout; nothing lists it yet."""
     media_type = TYPES[kind]
-    annotations = {KIND: kind, names.CREATED: created}
+    annotations = {names.SBOM: kind, names.CREATED: created}
     blob = {**layout.add(data, media_type).as_json(), "annotations": {_TITLE: f"sbom.{kind}.json"}}
     manifest = {
         "schemaVersion": 2,
@@ -77,7 +75,7 @@ def merged(listed: bytes, artifacts: Sequence[Artifact], *, types: bool = True) 
     both = [_ordered(entry) for entry in (*others, *(artifact.entry for artifact in artifacts))]
     if not types:
         both = [{key: value for key, value in entry.items() if key != "artifactType"} for entry in both]
-    return _plain({"schemaVersion": 2, "mediaType": names.INDEX, "manifests": both})
+    return _plain({**index, "schemaVersion": 2, "mediaType": names.INDEX, "manifests": both})
 
 
 def typed(listed: bytes) -> bool:
@@ -88,7 +86,7 @@ def typed(listed: bytes) -> bool:
 
 def _kind(entry: Mapping[str, Any]) -> str:
     annotations = entry.get("annotations")
-    found = annotations.get(KIND) if isinstance(annotations, dict) else None
+    found = annotations.get(names.SBOM) if isinstance(annotations, dict) else None
     return found if isinstance(found, str) else ""
 
 
@@ -159,7 +157,7 @@ def tag_image(layout: Layout, manifest: Descriptor, name: str, platform: Mapping
 
 def subject_of(layout: Layout, entry: Mapping[str, Any]) -> str:
     """The digest of the image that an artifact of a layout is about, empty when that cannot be told."""
-    with contextlib.suppress(AptOstreeError):
+    with contextlib.suppress(ImageError):
         about = loads(layout.read(descriptor(dict(entry)), "manifest"), "manifest").get("subject")
         return str(about.get("digest", "")) if isinstance(about, dict) else ""
     return ""

@@ -6,7 +6,7 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from apt_ostree import bootguard, guarding, host, preflight, pull, staged, sysroot
+from apt_ostree import bootguard, guarding, history, host, preflight, pull, retention, staged, sysroot
 from apt_ostree.context import Context
 from apt_ostree.deploy import release_bases
 from apt_ostree.errors import UsageError
@@ -39,7 +39,7 @@ def run(context: Context, request: Request) -> Result:
     with guarding.guarded(context, context.paths.store, None) as guard:
         commits = _commits(context.paths.repo)
         with phase(guard.context.reporter, "cleanup", "Cleaning up"):
-            dropped = _drop_deployments(context, request)
+            dropped = (_settle(context) if request.base else 0) + _drop_deployments(context, request)
             files = _drop_metadata(context) if request.repomd else 0
             system = sysroot.load(context.paths)
             staged.follow(context.paths, next(iter(system.deployments), None))
@@ -98,6 +98,17 @@ def _drop_deployments(context: Context, request: Request) -> int:
         with bootguard.guarded(context.paths):
             ostree.admin_undeploy(context.paths.sysroot, deployment.index)
     return len(doomed)
+
+
+def _settle(context: Context) -> int:
+    """What a run that died after its deployment had still to do; returns how many deployments went."""
+    paths = context.paths
+    before = sysroot.load(paths).deployments
+    left = history.unfinished(paths.store, before)
+    if left is not None and left.keep is not None:
+        retention.settle(paths, left.record.stateroot, left.keep)
+    history.begun(paths.store).unlink(missing_ok=True)
+    return len(before) - len(sysroot.load(paths).deployments)
 
 
 def _drop_metadata(context: Context) -> int:

@@ -54,6 +54,7 @@ def execute(context: Context, request: Request) -> DiskImage:
         return answer
     durations = Durations()
     with _guarded(context):
+        image.sweep(request.target)
         _check_space(request, content)
         taken = image.make(plan, TeeReporter(context.reporter, durations))
     return replace(answer, changed=True, taken=taken, duration=durations.seconds)

@@ -123,7 +123,9 @@ def _check_registry(request: Request) -> None:
     try:
         skopeo.inspect_raw(str(request.destination), request.access)
     except ToolError as error:
-        if not any(sign in line for line in error.details for sign in _UNREACHED):
+        # its mirrors, which may be down, are named first; nothing is pushed to them
+        said = " ".join(error.details).rpartition("]): ")[2]
+        if not any(sign in said for sign in _UNREACHED):
             return
         raise AptOstreeError(
             f"the registry of {request.destination} cannot be reached; nothing was packed",

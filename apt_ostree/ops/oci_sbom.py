@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +19,8 @@ from apt_ostree.tools.skopeo import Access
 
 _LIST = "list-of-artifacts"  # tag in a layout of ours that is gone afterwards
 _MAX_TRIES = 20  # manifests of a list that are looked at: others may have listed any number
-_ABSENT = ("manifest unknown", "name unknown", "not found", "NAME_UNKNOWN", "MANIFEST_UNKNOWN", "404")
+# words of their own: the tag, which the error names too, may have any of them in its digits
+_ABSENT = re.compile(r"\b(manifest unknown|name unknown|not found|NAME_UNKNOWN|MANIFEST_UNKNOWN|404)\b")
 
 
 def documents(repo: Path, checksum: str, name: str, kinds: Sequence[str]) -> dict[str, bytes]:
@@ -42,10 +44,10 @@ def push(layout: Layout, subject: Descriptor, artifacts: Sequence[Artifact], ima
         _push_list(
             layout, artifacts, replace(image, path=f"{image.repository}:{referrers.tag(subject.digest)}"), access
         )
-    except ToolError as error:
+    except (ToolError, BadImageError) as error:
         raise AptOstreeError(
             f"the image is at {image}, its bill of materials is not attached",
-            details=error.details,
+            details=error.details or [str(error)],
             hint="repeat the command",
             code="no-sbom",
         ) from error
@@ -73,7 +75,7 @@ def _listed(there: Reference, access: Access) -> bytes:
     try:
         return skopeo.inspect_raw(str(there), access)
     except ToolError as error:
-        if any(sign in line for line in error.details for sign in _ABSENT):
+        if any(_ABSENT.search(line) for line in error.details):
             return b""
         raise
 

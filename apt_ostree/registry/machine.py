@@ -20,7 +20,7 @@ from apt_ostree import run
 from apt_ostree.errors import AptOstreeError, ToolError, VerificationError
 from apt_ostree.oci import fetch
 from apt_ostree.oci.fetch import Image
-from apt_ostree.oci.importing import MAX_SIZE
+from apt_ostree.oci.importing import MAX_SIZE, created_of
 from apt_ostree.oci.layout import BadImageError, ImageError, Layout
 from apt_ostree.oci.names import Reference
 from apt_ostree.registry import UNREACHED, policy
@@ -140,8 +140,12 @@ def _is_judged(image: Image, layout: Layout) -> bool:
         if not image.is_docker:
             return judged.digest == image.digest
         layers = [[layer.digest for layer in one.layers()] for one in (judged, image)]
-        same = (judged.diff_ids(), judged.labels(), judged.architecture)
-        return layers[0] == layers[1] and same == (image.diff_ids(), image.labels(), image.architecture)
+        return layers[0] == layers[1] and _used(judged) == _used(image)
+
+
+def _used(image: Image) -> tuple[object, ...]:
+    """What a commit is made of, beside the layers."""
+    return image.diff_ids(), image.labels(), image.architecture, created_of(image)
 
 
 def explained(reference: ImageReference, error: AptOstreeError) -> AptOstreeError:

@@ -50,6 +50,8 @@ def _sweep(root: Path) -> None:
     modules = root / MODULES
     for name in os.listdir(modules) if fsops.is_dir(modules) else ():
         place = modules / name
+        if not fsops.is_dir(place):  # a link leads who knows where
+            continue
         if fsops.is_file(place / "initramfs.img") and not fsops.is_file(place / "vmlinuz"):
             fsops.remove(place / "initramfs.img")
             if all(left.startswith("modules.") for left in os.listdir(place)):
@@ -102,7 +104,7 @@ def installed(root: Path) -> list[str]:
     """Versions that have a kernel in /usr/lib/modules."""
     modules = root / MODULES
     names = sorted(os.listdir(modules)) if fsops.is_dir(modules) else []
-    return [name for name in names if fsops.is_file(modules / name / "vmlinuz")]
+    return [name for name in names if fsops.is_dir(modules / name) and fsops.is_file(modules / name / "vmlinuz")]
 
 
 def make_initramfs(
@@ -151,7 +153,7 @@ def remake_initramfs(
     if not fsops.is_file(root / "usr/bin/dracut"):
         raise AptOstreeError(
             "the tree has no dracut to make an initramfs with",
-            hint="keep the base's: apt-ostree initramfs --disable",
+            hint="layer dracut and ostree-boot as well; where it was asked for: apt-ostree initramfs --disable",
             code="initramfs",
         )
     made, rel = folder / "initramfs.img", f"{MODULES}/{version}/initramfs.img"

@@ -39,7 +39,7 @@ echo '== audit'; dpkg --audit
 echo '== check'; apt-get check
 """
 # What must be true after the power went, and after the next command.
-FSCK = "echo '== fsck'; ostree fsck --repo=/ostree/repo > /run/fsck 2>&1 && echo clean || cat /run/fsck\n"
+FSCK = "echo '== fsck'; ostree fsck --repo=/ostree/repo > /run/said 2>&1 && echo clean || cat /run/said\n"
 LEFT = "echo '== left'; ls -A /ostree/repo/extensions/apt-ostree/work\n"
 
 

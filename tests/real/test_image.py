@@ -184,10 +184,11 @@ def test_kill_leaves_no_mount_and_no_loop_device(repo: Path, work: Path, point: 
     for folder in (busy, other):
         folder.mkdir()
     (busy / "apt-ostree.lock").touch()
+    (work / ".disk.raw-link").symlink_to(other)
     with (busy / "apt-ostree.lock").open("rb+") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         image(repo, tiny.REF, work / "disk.raw")
-    assert sorted(path.name for path in work.iterdir()) == [busy.name, other.name, "disk.raw"]
+    assert sorted(path.name for path in work.iterdir()) == [busy.name, ".disk.raw-link", other.name, "disk.raw"]
 
 
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])

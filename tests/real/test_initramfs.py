@@ -137,5 +137,7 @@ def test_b17_another_kernel_in_the_place_of_the_bases(sysroot: Sysroot, repo: Lo
     assert run(["dpkg-query", database, "--search", f"/boot/vmlinuz-{new}"]).stdout.startswith("local diversion from")
     assert "/boot/" not in run(["dpkg", database, f"--root={tree}", "--verify"], check=False).stdout
     assert old not in (tree / "usr/lib/sysimage/dpkg/diversions").read_text()
-    sysroot.apt_ostree("reset", "-y")
+    error = sysroot.apt_ostree("uninstall", "-y", "meta", "--json", check=3).json["error"]
+    assert f"override reset linux-image-{old}" in error["hint"]
+    sysroot.apt_ostree("override", "reset", "-y", "--all", "--uninstall", "meta")
     assert sysroot.checksum() == base.checksum

@@ -5,14 +5,18 @@ from __future__ import annotations
 import io
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from apt_ostree.errors import AptOstreeError, ToolError
 from apt_ostree.oci import names, referrers
+from apt_ostree.oci.importing import created_of
 from apt_ostree.oci.layout import BadImageError, Descriptor, Layout, digest_of
 from apt_ostree.oci.referrers import TYPES, Artifact
-from apt_ostree.ops import oci_sbom
+from apt_ostree.ops import oci_export, oci_sbom
+from apt_ostree.tools.skopeo import Access
 
 SPDX = TYPES["spdx"]
 
@@ -81,7 +85,7 @@ def test_lists_of_others_are_kept(layout: Layout) -> None:
     assert entries == [theirs, made.entry] and referrers.merged(once, [made]) == once
     assert list(entries[0]) == ["mediaType", "digest", "size", "artifactType", "x"], "as Go has it"
     bare = json.loads(referrers.merged(once, [made], types=False))["manifests"]
-    assert "artifactType" not in bare[0] and bare[1]["annotations"][referrers.KIND] == "spdx"
+    assert "artifactType" not in bare[0] and bare[1]["annotations"][names.SBOM] == "spdx"
     assert referrers.typed(once) and not referrers.typed(json.dumps({"manifests": bare}).encode())
     assert not referrers.typed(b"")
 
@@ -129,3 +133,49 @@ def test_an_artifact_is_held_to_its_descriptor() -> None:
 
 def test_where_lists_are() -> None:
     assert referrers.tag(f"sha256:{'0' * 64}") == f"sha256-{'0' * 64}"
+
+
+@pytest.mark.parametrize(("said", "absent"), [
+    ("reading manifest sha256-404404 in r.example.org/x: manifest unknown", True),
+    ("reading manifest sha256-ab in r.example.org/x: StatusCode: 404", True),
+    ("reading manifest sha256-1404f in r.example.org/x: toomanyrequests: rate limit", False),
+    ("reading manifest sha256-404ab in r.example.org/x: StatusCode: 503", False),
+])  # fmt: skip
+def test_only_a_list_that_is_not_there_is_begun(monkeypatch: pytest.MonkeyPatch, said: str, absent: bool) -> None:
+    """Or what others have listed would be lost."""
+
+    def inspect(_reference: str, _access: Access) -> bytes:
+        raise ToolError("skopeo failed", details=[said])
+
+    monkeypatch.setattr(oci_sbom.skopeo, "inspect_raw", inspect)
+    there = names.parse("docker://r.example.org/x:sha256-404")
+    if absent:
+        assert oci_sbom._listed(there, Access()) == b""
+    else:
+        with pytest.raises(ToolError):
+            oci_sbom._listed(there, Access())
+
+
+def test_a_mirror_that_is_down_keeps_nobody_from_pushing(monkeypatch: pytest.MonkeyPatch) -> None:
+    said = ["(Mirrors also failed: [m.example.org/x:1: pinging container registry m.example.org: dial tcp: refused]): "
+            "r.example.org/x:1: reading manifest 1: manifest unknown"]  # fmt: skip
+
+    def inspect(_reference: str, _access: Access) -> bytes:
+        raise ToolError("skopeo failed", details=said)
+
+    monkeypatch.setattr(oci_export.skopeo, "inspect_raw", inspect)
+    request = oci_export.Request(destination=names.parse("docker://r.example.org/x:1"))
+    oci_export._check_registry(request)
+    said[:] = ["pinging container registry r.example.org: dial tcp: refused"]
+    with pytest.raises(AptOstreeError, match="cannot be reached"):
+        oci_export._check_registry(request)
+
+
+def test_when_an_image_was_made() -> None:
+    """Docker's format has no annotations: nobody has vouched for what a registry puts in their place."""
+    manifest, made = {"annotations": {names.CREATED: "2030-01-01T00:00:00Z"}}, {"created": "2020-01-01T00:00:00Z"}
+    times = [
+        created_of(SimpleNamespace(manifest=manifest, config=made, is_docker=docker))  # type: ignore[arg-type]
+        for docker in (True, False)
+    ]
+    assert times == [1577836800, 1893456000]

@@ -10,7 +10,7 @@ from apt_ostree import origin as origins
 from apt_ostree import overrides, refusals
 from apt_ostree.commitmeta import decode_layer, encode
 from apt_ostree.errors import ResolveError, UsageError
-from apt_ostree.installed import Installed, installed
+from apt_ostree.installed import Installed, installed, is_kernel
 from apt_ostree.layer import state_digest
 from apt_ostree.model import LayerMeta, LocalPackage, Origin, Package, PlannedPackage, Resolution, StepKind
 from apt_ostree.ops import override
@@ -226,3 +226,35 @@ def test_each_architecture_has_its_own_override() -> None:
 
 def test_nothing_is_kept_in_an_empty_base() -> None:
     assert Installed({}, {}).native == "" and Installed({}, {}).find("foo") is None
+
+
+def test_a_removed_kernel_stands_for_whichever_the_base_has() -> None:
+    def kernel(version: str) -> Package:
+        return Package(name=f"linux-image-{version}-amd64", version="1", arch="amd64")
+
+    def having(*found: Package) -> Installed:
+        return Installed({package.name: (package,) for package in found}, {})
+
+    old, new, other = kernel("6.12.1"), kernel("6.12.2"), kernel("9.9")
+    assert overrides.active([old.name], (), having(old)).removals == (old,)
+    assert overrides.active([old.name], (), having(new), {other.name}).removals == (new,)
+    assert overrides.active([old.name], (), having(new, other), {other.name}).removals == (new,)
+    assert overrides.active(["foo"], (), having(new)).removals == ()
+    origin = Origin(overrides_remove=(old.name,))
+    assert overrides.settle(origin, having(new)) == (origin, ())
+    assert "is inactive" in overrides.settle(origin, having())[1][0]
+
+
+@pytest.mark.parametrize(
+    ("name", "yes"),
+    [
+        ("linux-image-6.12.1+deb13-amd64", True),
+        ("linux-image-6.12.1-amd64-unsigned", True),
+        ("linux-image-amd64", False),
+        ("linux-image-6.12.1+deb13-amd64-dbg", False),
+        ("linux-image-6.8.0-31-generic-dbgsym", False),
+        ("linux-headers-6.12.1-amd64", False),
+    ],
+)
+def test_which_packages_are_kernels(name: str, yes: bool) -> None:
+    assert is_kernel(name) is yes

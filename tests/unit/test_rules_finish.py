@@ -292,6 +292,23 @@ def test_the_kernel_moves_and_boot_is_empty(tmp_path: Path) -> None:
     assert report.dropped == ("/boot/grub",)
 
 
+def test_of_a_kernel_that_was_removed_nothing_stays(tmp_path: Path) -> None:
+    """But what a link in its place leads to is none of it."""
+    tree, var = layered(tmp_path)
+    put(tree, "usr/lib/modules/6.2/vmlinuz")
+    for name in ("6.1/initramfs.img", "6.1/modules.dep", "6.0/initramfs.img", "6.0/extra.ko"):
+        put(tree, f"usr/lib/modules/{name}")
+    victim = tmp_path / "victim"
+    put(victim, "initramfs.img")
+    put(victim, "vmlinuz")
+    (tree / "usr/lib/modules/5.9").symlink_to(victim)
+    (victim / "vmlinuz").unlink()
+    assert finish(FinishJob(root=tree, var=var)).kernel == "6.2"
+    assert names(victim) == ["initramfs.img"]
+    assert names(tree / "usr/lib/modules") == ["5.9", "6.0", "6.2"]
+    assert names(tree / "usr/lib/modules/6.0") == ["extra.ko"]
+
+
 def test_two_kernels_are_refused_by_version(tmp_path: Path) -> None:
     tree, var = layered(tmp_path)
     put(tree, "usr/lib/modules/6.1/vmlinuz")
