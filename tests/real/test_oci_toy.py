@@ -152,11 +152,9 @@ def test_one_layer_zstd_and_other_forms(toy: Path, work: Path, ground: Ground) -
     settings.write_text(json.dumps({"config": {"Env": ["A=1"], "Labels": {"old": "1"}, "Cmd": ["/bin/x"]}}))
     export(ground, toy, f"oci:{work}/form:t", "--image-config", settings)
     inner = Layout(work / "form").config["config"]
-    assert (
-        inner["Env"][::2] == ["A=1", "DPKG_ADMINDIR=/usr/lib/sysimage/dpkg"]
-        and inner["Cmd"] == ["/bin/x"]
-        and inner["Labels"]["old"] == "1"
-    )
+    path = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+    assert inner["Env"] == ["A=1", path, "DPKG_ADMINDIR=/usr/lib/sysimage/dpkg"]
+    assert inner["Cmd"] == ["/bin/x"] and inner["Labels"]["old"] == "1"
 
 
 def test_blobs_that_are_there_are_not_written_again(toy: Path, work: Path, ground: Ground) -> None:
