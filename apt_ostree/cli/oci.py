@@ -9,6 +9,7 @@ import typer
 
 from apt_ostree.cli import oci_lint
 from apt_ostree.cli.common import absolute, context, group, one_of, verb
+from apt_ostree.cli.db import SBOMS
 from apt_ostree.cli.options import Json, Repo, Settings, Unchanged, Wait, repeated
 from apt_ostree.cli.registry import Registry, access
 from apt_ostree.cli.repo import unchanged
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 
 FORMATS = "encapsulated|plain"
 COMPRESSIONS = "gzip|zstd"
-SBOMS = "spdx|cyclonedx"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -75,9 +75,9 @@ class View:
 
     def resolve(self, path: str) -> Node | None:
         """What a path leads to inside of the tree, links followed; None where it leads nowhere."""
-        todo, here, links = path.strip("/").split("/")[::-1], "", 0
-        while todo:
-            name = todo.pop()
+        names, here, links = path.strip("/").split("/")[::-1], "", 0
+        while names:
+            name = names.pop()
             if name in ("", "."):
                 continue
             if name == "..":
@@ -89,7 +89,7 @@ class View:
             if node.kind is Kind.LINK:
                 links += 1
                 here = "" if node.target.startswith("/") else here
-                todo.extend(node.target.split("/")[::-1])
+                names.extend(node.target.split("/")[::-1])
             else:
                 here = node.path
         return self.nodes.get(here)
