@@ -16,7 +16,7 @@ from apt_ostree.errors import AptOstreeError, VerificationError
 from apt_ostree.oci import decapsulate, decompress, names, staging
 from apt_ostree.oci.decompress import Budget, Tar
 from apt_ostree.oci.fetch import Image
-from apt_ostree.oci.importing import plan_of
+from apt_ostree.oci.layers import plan_of
 from apt_ostree.oci.layout import BadImageError, Descriptor
 from apt_ostree.oci.tarreader import Reader
 from apt_ostree.oci.tarwriter import DIRECTORY

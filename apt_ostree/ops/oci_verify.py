@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from apt_ostree.containers import Checked, Finding
 from apt_ostree.context import Context
 from apt_ostree.errors import VerificationError
-from apt_ostree.oci import fetch, importing, names, verify
+from apt_ostree.oci import fetch, importing, layers, names, verify
 from apt_ostree.oci.names import Reference
 from apt_ostree.report import Durations, TeeReporter
 from apt_ostree.tools.skopeo import Access
@@ -30,7 +30,7 @@ def run(context: Context, request: Request) -> Checked:
     try:
         with fetch.opened(request.image, request.access) as image:
             findings = verify.check(image, reporter, max_size=request.max_size)
-            labels, layers = image.labels(), image.manifest.get("layers")
+            labels, listed = image.labels(), image.manifest.get("layers")
             return Checked(
                 command=command,
                 image=shown,
@@ -38,7 +38,7 @@ def run(context: Context, request: Request) -> Checked:
                 format=_format(image),
                 architecture=image.architecture,
                 commit=labels.get(names.COMMIT, ""),
-                layers=len(layers) if isinstance(layers, list) else 0,
+                layers=len(listed) if isinstance(listed, list) else 0,
                 bytes=_size(image),
                 findings=findings,
                 duration=durations.seconds,
@@ -50,7 +50,7 @@ def run(context: Context, request: Request) -> Checked:
 
 def _format(image: fetch.Image) -> str:
     try:
-        return importing.plan_of(image).format
+        return layers.plan_of(image).format
     except VerificationError:
         return ""
 

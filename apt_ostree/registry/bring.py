@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from apt_ostree import remotes, signatures
 from apt_ostree.errors import AptOstreeError, UsageError, VerificationError
-from apt_ostree.oci import importing, names
+from apt_ostree.oci import importing, layers, names
 from apt_ostree.oci import kept as stored
 from apt_ostree.oci.fetch import Image
 from apt_ostree.oci.layout import BadImageError
@@ -28,7 +28,7 @@ PAUSE = 1.0  # seconds before the second try; doubled for the next
 
 def check_form(wanted: ImageReference, image: Image) -> None:
     """Raise VerificationError when the signature of a commit cannot say anything of all of the image."""
-    plan = importing.plan_of(image)
+    plan = layers.plan_of(image)
     if wanted.trust is Trust.REMOTE and (plan.ordinary or not plan.owned):
         what = "has layers on top of its commit" if plan.owned else "has no commit in it"
         raise VerificationError(

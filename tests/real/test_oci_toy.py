@@ -2,68 +2,26 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import shutil
-import signal
-import socket
 import stat
-import subprocess
 import tarfile
 import tempfile
-import time
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
 from io import BytesIO
 from pathlib import Path
-from typing import IO, Any
 
 import pytest
 
-from apt_ostree.errors import InterruptedByUser, VerificationError
-from apt_ostree.oci import fetch, importing, names
-from apt_ostree.oci.layout import Descriptor, descriptor, digest_of
-from apt_ostree.registry import machine, reference
-from apt_ostree.report import NullReporter
-from apt_ostree.tools import skopeo
-from tests.support import ocilayout, ocitrees, registry
+from tests.support import ocitrees
 from tests.support.archive import SigningKey
 from tests.support.ground import Ground
 from tests.support.ocilayout import Layout
-from tests.support.ocitrees import REF
-from tests.support.process import CHECKOUT, Done, environment, run
+from tests.support.ocitrees import BOOTABLE, REF, checksum, export, fsck, root_of
+from tests.support.process import CHECKOUT, Done, run
 from tests.support.verbs import held_to
 
 pytestmark = pytest.mark.real
-
-BOOTABLE = ("--bootable", "--add-metadata-string=version=13.1")
-
-
-@pytest.fixture(scope="module")
-def toy(big_folder: Any) -> Path:
-    """A bare repo with the toy commit."""
-    folder: Path = big_folder("toy")
-    made = ocitrees.repo(folder / "repo")
-    ocitrees.commit(made, ocitrees.toy(folder / "tree"), *BOOTABLE)
-    return made
-
-
-def checksum(repo: Path, ref: str = REF) -> str:
-    return run(["ostree", "rev-parse", f"--repo={repo}", ref]).stdout.strip()
-
-
-def fsck(repo: Path) -> None:
-    run(["ostree", "fsck", f"--repo={repo}", "--quiet"])
-
-
-def export(ground: Ground, repo: Path, image: str, *words: str | Path, check: int = 0) -> Done:
-    return ground.apt_ostree("oci", "export", "--repo", repo, REF, image, *words, check=check)
-
-
-def root_of(repo: Path, ref: str) -> str:
-    """The tree of a commit, whatever the commit says besides."""
-    return run(["ostree", "ls", f"--repo={repo}", "-d", "-C", ref, "/"]).stdout
 
 
 @pytest.mark.parametrize("mode", ["bare", "bare-user", "archive"])
@@ -121,7 +79,16 @@ def test_libostree_reads_the_layers_itself(toy: Path, work: Path, ground: Ground
     for number in range(len(layout.manifest["layers"])):
         (work / "layer.tar").write_bytes(layout.layer(number))
         run(["tar", "--extract", "--same-owner", "-p", "--file", work / "layer.tar", "--directory", tree])
-    run(["ostree", "pull-local", "--untrusted", f"--repo={target}", tree / "sysroot/ostree/repo", checksum(toy)])
+    run(
+        [
+            "ostree",
+            "pull-local",
+            "--untrusted",
+            f"--repo={target}",
+            tree / "sysroot/ostree/repo",
+            checksum(toy),
+        ]
+    )
     fsck(target)
     assert (tree / "usr/bin/one").stat().st_ino == (tree / "usr/bin/two").stat().st_ino
     assert stat.S_IMODE((tree / "usr/bin/su").stat().st_mode) == 0o4755
@@ -214,48 +181,6 @@ def test_a_directory_becomes_a_plain_image(toy: Path, work: Path, ground: Ground
     assert "a device or a pipe" in ground.apt_ostree(*words, f"oci:{work}/three:t", check=1).stdout
 
 
-@pytest.fixture
-def host(work: Path) -> Iterator[str]:
-    with registry.serving(work / "registry") as address:
-        yield address
-
-
-def test_through_a_registry(toy: Path, work: Path, ground: Ground, host: str) -> None:
-    image, insecure, spare = f"docker://{host}/toy:1", "--tls-verify=false", work / "spare"
-    spare.mkdir()
-    env = {"TMPDIR": str(spare)}
-    words = ("oci", "export", "--repo", toy, REF, image, insecure, "--json")
-    told = held_to("oci-export", ground.apt_ostree(*words, env=env))
-    shown = run(["skopeo", "inspect", "--tls-verify=false", image]).json
-    assert shown["Digest"] == told["digest"] and shown["Labels"]["ostree.commit"] == checksum(toy)
-    target = ocitrees.repo(work / "target", "archive")
-    words = ("oci", "import", "--repo", target, image, insecure, "--json")
-    done = held_to("oci-import", ground.apt_ostree(*words, "--write-ref=r/x", env=env))
-    assert done["commit"] == checksum(toy) and done["digest"] == told["digest"]
-    fsck(target)
-    assert ground.apt_ostree(*words).json["fetched-layers"] == 0
-    held_to("oci-verify", ground.apt_ostree("oci", "verify", image, insecure, "--json", env=env))
-    refused = held_to("error", ground.apt_ostree(*words[:5], "--json", check=1))["error"]
-    assert "--tls-verify=false" in refused["hint"]
-    assert "manifest unknown" in ground.apt_ostree(*words[:4], f"docker://{host}/no:1", insecure, check=1).stderr
-    assert list(spare.iterdir()) == [], "nothing is left of what was on its way"
-
-
-def test_a_registry_with_a_password(toy: Path, work: Path, ground: Ground) -> None:
-    with registry.serving(work / "registry", htpasswd=registry.HTPASSWD) as host:
-        image, auth = f"docker://{host}/toy:1", registry.auth(work / "auth.json", host)
-        export(ground, toy, image, "--tls-verify=false", check=1)
-        done = ground.apt_ostree(
-            "-vv", "oci", "export", "--repo", toy, REF, image, "--tls-verify=false", "--authfile", auth
-        )
-        assert registry.PASSWORD not in done.output and json.loads(auth.read_text())["auths"]
-        target = ocitrees.repo(work / "target", "archive")
-        words = ("oci", "import", "--repo", target, image, "--tls-verify=false")
-        ground.apt_ostree(*words, check=1)
-        ground.apt_ostree(*words, "--authfile", auth)
-        assert "no file" in ground.apt_ostree(*words, "--authfile", work / "none", check=2).stderr
-
-
 def test_archives_and_storages(toy: Path, work: Path, ground: Ground) -> None:
     run_root = Path(tempfile.mkdtemp(prefix="aot-"))  # its path must be short
     archive, storage = work / "image.tar", f"[vfs@{work}/storage+{run_root}]"
@@ -309,25 +234,6 @@ def test_a_container_build_on_top(toy: Path, work: Path, ground: Ground) -> None
     fsck(target)
     again = ground.apt_ostree("oci", "import", "--repo", target, f"oci:{work}/image:derived", "--json").json
     assert again["fetched-layers"] == 0 and again["commit"] == done["commit"]
-
-
-def test_layers_of_an_image_that_moved_on_go(toy: Path, work: Path, ground: Ground) -> None:
-    source, image = ocitrees.repo(work / "source"), f"oci:{work}/image:t"
-    target = ocitrees.repo(work / "target", "archive")
-    run(["ostree", "pull-local", f"--repo={source}", toy, REF])
-    export(ground, source, image)
-    ground.apt_ostree("oci", "import", "--repo", target, image)
-    before = set(run(["ostree", "refs", f"--repo={target}"]).stdout.split())
-    tree = work / "tree"
-    run(["ostree", "checkout", f"--repo={source}", "--force-copy", REF, tree])
-    (tree / "usr/etc/owned").write_text("another")
-    ocitrees.commit(source, tree, *BOOTABLE)
-    export(ground, source, image, "--previous=auto")
-    done = ground.apt_ostree("oci", "import", "--repo", target, image, "--json").json
-    after = set(run(["ostree", "refs", f"--repo={target}"]).stdout.split())
-    assert done["commit"] == checksum(source) and done["fetched-layers"] == len(after - before) == 2
-    assert len(before - after) == 2, "layers that no image has are forgotten"
-    fsck(target)
 
 
 def test_plain_users(toy: Path, ground: Ground) -> None:
@@ -421,30 +327,6 @@ def test_a_bill_of_materials_in_a_layout(toy: Path, work: Path, ground: Ground) 
     assert "--sbom is one of" in export(ground, toy, f"oci:{work}/i:t", "--sbom=swid", check=2).stderr
 
 
-def test_a_bill_of_materials_in_a_registry(toy: Path, work: Path, ground: Ground, host: str) -> None:
-    image, insecure = f"docker://{host}/toy:1", "--tls-verify=false"
-    missing = ground.apt_ostree("db", "sbom", image, insecure, "--json", check=1)
-    export(ground, toy, image, insecure)
-    missing = held_to("error", ground.apt_ostree("db", "sbom", image, insecure, "--json", check=1))["error"]
-    assert missing["code"] == "no-sbom"
-    told = held_to("oci-export", export(ground, toy, image, insecure, "--sbom=spdx", "--json"))
-    export(ground, toy, image, insecure, "--sbom=cyclonedx")
-    for form in ("spdx", "cyclonedx"):
-        wanted = ("db", "sbom", "--format", form)
-        of_commit = ground.apt_ostree(*wanted, "--repo", toy, REF).json
-        assert ground.apt_ostree(*wanted, image, insecure).json == of_commit
-    assert run(["skopeo", "inspect", insecure, image]).json["Digest"] == told["digest"]
-    listed = run(["skopeo", "inspect", "--raw", insecure, f"{image[:-2]}:{told['digest'].replace(':', '-')}"]).json
-    assert listed["mediaType"] == "application/vnd.oci.image.index.v1+json"
-    assert listed["manifests"][0]["digest"] == told["sboms"][0]["digest"] and len(listed["manifests"]) == 2
-    artifact = run(["skopeo", "inspect", "--raw", insecure, f"{image[:-2]}@{told['sboms'][0]['digest']}"]).json
-    assert artifact["subject"]["digest"] == told["digest"] and artifact["artifactType"] == "application/spdx+json"
-    assert set(run(["skopeo", "list-tags", insecure, image[:-2]]).json["Tags"]) == {
-        "1",
-        told["digest"].replace(":", "-"),
-    }
-
-
 def test_what_a_tree_marks_has_layers_of_its_own(work: Path, ground: Ground) -> None:
     """user.component of files and directories, in a commit and in a directory; the image has it as it was."""
     tree, repo = ocitrees.toy(work / "tree"), ocitrees.repo(work / "repo")
@@ -472,164 +354,3 @@ def test_what_a_tree_marks_has_layers_of_its_own(work: Path, ground: Ground) -> 
     )
     done = ground.apt_ostree("oci", "import", "--repo", target, f"oci:{work}/plain:t", "--json").json
     assert root_of(target, done["commit"]) == root_of(repo, REF)
-
-
-def as_docker(layout: Path, host: str, work: Path, *, many: bool = False) -> tuple[str, str]:
-    """An image in the format of Docker in a registry, or a list of them: its name, and the digest of the image."""
-    image, words = f"docker://{host}/docker:1", ("skopeo", "--insecure-policy", "copy", "--quiet", "--format=v2s2")
-    run([*words, "--dest-tls-verify=false", f"oci:{layout}:t", image])
-    raw = run(["skopeo", "inspect", "--raw", "--tls-verify=false", image]).stdout
-    manifest = json.loads(raw)
-    assert manifest["mediaType"] == "application/vnd.docker.distribution.manifest.v2+json"
-    digest = digest_of(raw.encode())
-    if many:
-        run([*words, f"oci:{layout}:t", f"dir:{work}/list"])
-        here = run(["skopeo", "inspect", "--config", "--tls-verify=false", image]).json["architecture"]
-        entry = {"mediaType": manifest["mediaType"], "digest": digest, "size": len(raw)}
-        run([*words[:4], "--dest-tls-verify=false", f"oci:{layout}:t", f"docker://{host}/docker:oci"])
-        other = {**entry, **Layout(layout).index["manifests"][0], "platform": {"architecture": "mips", "os": "linux"}}
-        entries = [other, {**entry, "platform": {"architecture": here, "os": "linux"}}]
-        kind = "application/vnd.docker.distribution.manifest.list.v2+json"
-        listed = json.dumps({"schemaVersion": 2, "mediaType": kind, "manifests": entries}, separators=(",", ":"))
-        (work / "list/manifest.json").write_text(listed)
-        image = f"docker://{host}/docker:list"
-        run(["skopeo", "--insecure-policy", "copy", "--quiet", "--multi-arch=index-only", "--dest-tls-verify=false",
-             f"dir:{work}/list", image])  # fmt: skip
-    return image, digest
-
-
-@pytest.mark.parametrize("many", [False, True], ids=["image", "list"])
-def test_the_format_of_docker(many: bool, toy: Path, work: Path, ground: Ground, host: str) -> None:
-    export(ground, toy, f"oci:{work}/image:t")
-    image, digest = as_docker(work / "image", host, work, many=many)
-    target = ocitrees.repo(work / "target", "archive")
-    words = ("oci", "import", "--repo", target, image, "--tls-verify=false", "--json")
-    done = held_to("oci-import", ground.apt_ostree(*words))
-    assert (done["commit"], done["digest"], done["format"]) == (checksum(toy), digest, "encapsulated")
-    fsck(target)
-    again = held_to("oci-import", ground.apt_ostree(*words))
-    assert again["fetched-layers"] == 0 and not again["changed"]
-    told = held_to("oci-verify", ground.apt_ostree("oci", "verify", image, "--tls-verify=false", "--json"))
-    assert told["sound"] and told["digest"] == digest
-
-
-def test_the_policy_of_a_machine_and_the_format_of_docker(toy: Path, work: Path, ground: Ground, host: str) -> None:
-    """What skopeo judges is a copy in another format; it must be of the image that is open."""
-    export(ground, toy, f"oci:{work}/image:t")
-    digest = as_docker(work / "image", host, work)[1]
-    etc = work / "root/etc/containers"
-    (etc / "registries.conf.d").mkdir(parents=True)
-    (etc / "registries.conf.d/test.conf").write_text(f'[[registry]]\nlocation = "{host}"\ninsecure = true\n')
-    wanted = reference.parse(f"ostree-unverified-registry:{host}/docker:1")
-    other = Layout(work / "image")
-    other.change(lambda manifest, config: config["config"]["Labels"].update(another="one"))
-    for kind in ("insecureAcceptAnything", "reject"):
-        policy = {"default": [{"type": "reject"}], "transports": {"docker": {host: [{"type": kind}]}}}
-        (etc / "policy.json").write_text(json.dumps(policy))
-        if kind == "reject":
-            with pytest.raises(VerificationError), machine.opened(wanted, work / "root"):
-                pass
-            continue
-        with machine.opened(wanted, work / "root") as opened:
-            assert opened.digest == digest and opened.is_docker
-            assert not machine._is_judged(opened, retagged(fetch.Layout(other.path)))
-
-
-def retagged(layout: fetch.Layout) -> fetch.Layout:
-    entry = layout.manifests()[0]
-    layout.tag(descriptor(entry), machine._TAG, {})
-    return layout
-
-
-def interrupted(ground: Ground, words: tuple[str | Path, ...], blob: Path, number: signal.Signals) -> Done:
-    """A command that reads a blob which never comes, and gets a signal."""
-    data = blob.read_bytes()
-    blob.unlink()
-    os.mkfifo(blob)
-    argv, env = ground.argv(*words), {**environment(), "PYTHONPATH": str(CHECKOUT)}
-    with subprocess.Popen(argv, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        for _ in range(600):
-            assert process.poll() is None, process.communicate()
-            with contextlib.suppress(OSError):  # nobody reads it yet
-                fd = os.open(blob, os.O_WRONLY | os.O_NONBLOCK)
-                break
-            time.sleep(0.1)
-        process.send_signal(number)
-        out, err = process.communicate(timeout=60)
-    os.close(fd)
-    blob.unlink()
-    blob.write_bytes(data)
-    return Done(tuple(argv), out, err, process.returncode)
-
-
-@pytest.mark.parametrize("form", ["encapsulated", "plain", "derived"])
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_layers_that_came_before_a_signal_are_kept(
-    form: str, number: signal.Signals, toy: Path, work: Path, ground: Ground
-) -> None:
-    export(ground, toy, f"oci:{work}/image:t", f"--format={'plain' if form == 'plain' else 'encapsulated'}")
-    layout, target = Layout(work / "image"), ocitrees.repo(work / "target", "archive")
-    if form == "derived":
-        layout.append(ocilayout.packed([ocilayout.file("usr/on-top", b"x")]))
-        layout.append(ocilayout.packed([ocilayout.file("usr/last", b"y")]))
-    layers = layout.manifest["layers"]
-    words = ("oci", "import", "--repo", target, f"oci:{work}/image:t", "--json")
-    done = interrupted(ground, words, layout.place(layers[-1]["digest"]), number)
-    assert held_to("error", done.must(130))["error"]["code"] == "interrupted"
-    assert list((target / "extensions/apt-ostree/work").iterdir()) == []
-    there = run(["ostree", "refs", f"--repo={target}"]).stdout.split()
-    assert there and all(ref.startswith("ostree/container/blob/") for ref in there)
-    fsck(target)
-    # of a commit the first layer is read last, for it is whole only with the others
-    assert len(there) == len(layers) - (2 if form == "encapsulated" else 1)
-    done = held_to("oci-import", ground.apt_ostree(*words))
-    # and again, for no image of the repo says yet which diff_id it has
-    assert done["fetched-layers"] == (1 if form == "plain" else 2)
-    fsck(target)
-
-
-def test_a_registry_that_does_not_answer(toy: Path, work: Path, ground: Ground, host: str) -> None:
-    """It is told before anything is packed."""
-    with socket.socket() as nobody:  # it does not listen
-        nobody.bind(("127.0.0.1", 0))
-        port = nobody.getsockname()[1]
-        for place, words, told in (
-            (f"127.0.0.1:{port}", ("--tls-verify=false",), "connection refused"),
-            ("nobody.invalid", (), "dial tcp"),
-            (host, (), "HTTP response to HTTPS client"),
-        ):
-            done = export(ground, toy, f"docker://{place}/toy:1", *words, "--json", "-v", check=1)
-            error = held_to("error", done)["error"]
-            assert error["code"] == "unreached" and any(told in line for line in error["details"])
-            assert "Writing the layers" not in done.stderr and "cannot be reached" in error["message"]
-            assert ("--tls-verify=false" in error["hint"]) == (place == host)
-
-
-@dataclass(frozen=True)
-class Cut:
-    """The layers of an image, until a signal comes with this one."""
-
-    blobs: fetch.Blobs
-    digest: str
-
-    @contextlib.contextmanager
-    def stream(self, blob: Descriptor) -> Iterator[IO[bytes]]:
-        if blob.digest == self.digest:
-            raise InterruptedByUser("interrupted")
-        with self.blobs.stream(blob) as stream:
-            yield stream
-
-
-@pytest.mark.parametrize("keep", [True, False])
-def test_a_look_that_is_interrupted_keeps_layers(keep: bool, toy: Path, work: Path, ground: Ground) -> None:
-    """As a rebase looks at an image; one that only asks (--dry-run, --check) leaves the repo as it is."""
-    export(ground, toy, f"oci:{work}/image:t")
-    repo, place = ocitrees.repo(work / "repo"), ocitrees.repo(work / "place")
-    way = importing.Look(place=place, wanted=("usr/bin/su", "usr/bin/ping"), judge=lambda commit: None, keep=keep)
-    with fetch.opened(names.parse(f"oci:{work}/image:t"), skopeo.Access()) as image:
-        layers = [layer.digest for layer in image.layers()]
-        with pytest.raises(InterruptedByUser):
-            importing.look(replace(image, blobs=Cut(image.blobs, layers[-1])), repo, way, NullReporter())
-    refs = run(["ostree", "refs", f"--repo={repo}"]).stdout.split()
-    assert sorted(refs) == (sorted(map(names.blob_ref, layers[1:-1])) if keep else [])
-    fsck(repo)

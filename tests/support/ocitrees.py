@@ -9,9 +9,11 @@ import random
 from pathlib import Path
 
 from tests.support import tiny
-from tests.support.process import run
+from tests.support.ground import Ground
+from tests.support.process import Done, run
 
 REF = "ground/toy"
+BOOTABLE = ("--bootable", "--add-metadata-string=version=13.1")
 LONG = "n" * 255
 DEEP = "/".join(["d" * 100] * 3 + ["x" * 60])
 CAPABILITY = bytes.fromhex("0100000200040000000000000000000000000000")  # cap_net_raw+ep
@@ -106,3 +108,23 @@ def packages(path: Path, count: int, changed: str = "") -> Path:
     (admin / "status").write_text("\n".join(status))
     tree.chmod(0o755)
     return tree
+
+
+def checksum(repo: Path, ref: str = REF) -> str:
+    """What a branch stands at."""
+    return run(["ostree", "rev-parse", f"--repo={repo}", ref]).stdout.strip()
+
+
+def fsck(repo: Path) -> None:
+    """libostree finds nothing wrong with a repo."""
+    run(["ostree", "fsck", f"--repo={repo}", "--quiet"])
+
+
+def export(ground: Ground, repo: Path, image: str, *words: str | Path, check: int = 0) -> Done:
+    """`oci export` of the toy commit."""
+    return ground.apt_ostree("oci", "export", "--repo", repo, REF, image, *words, check=check)
+
+
+def root_of(repo: Path, ref: str) -> str:
+    """The tree of a commit, whatever the commit says besides."""
+    return run(["ostree", "ls", f"--repo={repo}", "-d", "-C", ref, "/"]).stdout
