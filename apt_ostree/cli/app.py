@@ -9,7 +9,6 @@ import os
 import shlex
 import sys
 from collections.abc import Sequence
-from importlib import import_module
 from typing import Any
 
 import typer
@@ -17,40 +16,12 @@ import typer
 from apt_ostree import __version__
 from apt_ostree.cli import argv as words
 from apt_ostree.cli.common import expose, one_of
-from apt_ostree.cli.help import Verbs
 from apt_ostree.cli.hints import for_sysroot
 from apt_ostree.cli.options import COLORS, PROGRESS, Settings
 from apt_ostree.cli.pages import COMPLETION, HELP_NAMES, PROGRAM, verbs
+from apt_ostree.cli.program import Program
 from apt_ostree.errors import EXIT_BUG, AptOstreeError, InterruptedByUser, NotRootError, UsageError
 
-# modules of this package with a `register(app)`; one a line, so that two changes seldom meet
-MODULES = (
-    "boot",
-    "compose",
-    "control",
-    "db",
-    "delta",
-    "deploy",
-    "doctor",
-    "etc_diff",
-    "history",
-    "initramfs",
-    "install",
-    "kargs",
-    "live",
-    "oci",
-    "override",
-    "packages",
-    "pin",
-    "rebase",
-    "repo",
-    "schema",
-    "status",
-    "upgrade",
-    "upkeep",
-    "usroverlay",
-    "verify",
-)
 COMPLETE_VARIABLE = "_APT_OSTREE_COMPLETE"
 DEBUG_VARIABLE = "APT_OSTREE_DEBUG"
 EXIT_PIPE = 141  # what a shell reports for a program that ended by SIGPIPE (signal(7): 128 + 13)
@@ -74,7 +45,7 @@ def main(ctx: typer.Context, **given: Any) -> None:
         typer.echo(f"{PROGRAM} {__version__}")
         raise typer.Exit(0)
     if settings.help_verbs:
-        typer.echo("\n".join(" ".join(page.words) for page in verbs(ctx.command)))
+        typer.echo("\n".join(" ".join(page.words) for page in verbs(command())))
         raise typer.Exit(0)
     one_of("--color", settings.color, COLORS)
     one_of("--progress", settings.progress, PROGRESS)
@@ -84,27 +55,22 @@ def main(ctx: typer.Context, **given: Any) -> None:
     _log(settings.verbose)
 
 
-def build() -> typer.Typer:
-    """The command tree, as Typer has it."""
+def command(*, whole: bool = True) -> Any:
+    """The command tree as click has it: what `pages` walks, and `run` calls with verbs that come when asked for."""
     app = typer.Typer(
         name=PROGRAM,
-        cls=Verbs,
+        cls=Program,
         add_completion=True,
         rich_markup_mode=None,
         pretty_exceptions_enable=False,
         context_settings={"help_option_names": list(HELP_NAMES)},
     )
     expose(main, Settings)
-    app.callback(cls=Verbs, invoke_without_command=True, epilog=EXAMPLES)(main)
-    for module in MODULES:
-        import_module(f"apt_ostree.cli.{module}").register(app)
-    return app
-
-
-def command() -> Any:
-    """The command tree as click has it: what `pages` walks and `run` calls."""
-    root = typer.main.get_command(build())
+    app.callback(cls=Program, invoke_without_command=True, epilog=EXAMPLES)(main)
+    root: Any = typer.main.get_command(app)
     root.params = [param for param in root.params if param.name not in COMPLETION]
+    if whole:
+        root.load_all()
     return root
 
 
@@ -130,7 +96,7 @@ def run(argv: Sequence[str]) -> int:
 
 
 def _invoke(argv: Sequence[str]) -> int:
-    root = command()
+    root = command(whole=False)
     if os.environ.get(COMPLETE_VARIABLE):
         return _complete(root)
     names = [(param, (*param.opts, *param.secondary_opts)) for param in root.params if param.name != "help"]
@@ -180,7 +146,7 @@ def _unknown_command(message: str, path: str, group: Any) -> UsageError:
     from difflib import get_close_matches
 
     typed = message.partition("'")[2].partition("'")[0]
-    near = get_close_matches(typed, group.commands, n=1)
+    near = get_close_matches(typed, group.list_commands(None), n=1)
     return UsageError(f"there is no command '{typed}'", hint=f"{path} {near[0] if near else '--help'}")
 
 

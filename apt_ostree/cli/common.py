@@ -15,11 +15,11 @@ import typer
 from apt_ostree.cli.help import Verb, Verbs
 from apt_ostree.cli.options import Settings
 from apt_ostree.errors import EXIT_UNCHANGED, UsageError
-from apt_ostree.model import DiffKind, Plan, Result
-from apt_ostree.report import Reporter
 
 if TYPE_CHECKING:
+    from apt_ostree.model import Plan, Result
     from apt_ostree.paths import Paths
+    from apt_ostree.report import Reporter
     from apt_ostree.transaction import Context
 
 EXAMPLES = Path(__file__).parent.parent / "data/treefiles"
@@ -189,6 +189,8 @@ def confirmation(settings: Settings, options: Any, reporter: Reporter) -> Callab
 
 def extra_packages(plan: Plan) -> tuple[str, ...]:
     """Names of packages a plan brings along that nobody named, in order."""
+    from apt_ostree.model import DiffKind
+
     requested = {request.name for request in plan.origin.requested}
     requested |= {local.package.name for local in plan.origin.requested_local}
     return tuple(

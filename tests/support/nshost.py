@@ -8,9 +8,12 @@ ends with us (it reads from a pipe that we hold), so nothing can be left behind.
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
+import shutil
 import signal
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -21,7 +24,7 @@ from tests.support.sysroots import Sysroot
 
 GROUND = "/run/testhost"  # our corner inside the host
 
-# $1 root, $2 deployment, $3 physical sysroot, $4 the stateroot's var, $5 checkout, $6 kernel command line.
+# $1 root, $2 deployment, $3 physical sysroot, $4 the stateroot's var, $5 code, $6 kernel command line.
 # The pid namespace is part of the picture: libostree compares /proc/1/ns/mnt with its own.
 _SETUP = r"""
 set -eu
@@ -44,12 +47,22 @@ printf '%s\n' "$6" > "$1/run/testhost/cmdline"
 mount --bind "$1/run/testhost/cmdline" "$1/proc/cmdline"
 cat /proc/sys/kernel/random/uuid > "$1/run/testhost/boot_id"
 mount --bind "$1/run/testhost/boot_id" "$1/proc/sys/kernel/random/boot_id"
-cp -r "$5/apt_ostree" "$1/run/testhost/checkout/" # a copy, so that Python can keep what it compiles beside it
+mount --bind "$5" "$1/run/testhost/checkout"
 touch "$1/run/ostree-booted"
 mount -o remount,bind,ro "$1/sysroot"
 echo "ready $pid"
 exec cat > /dev/null
 """
+
+
+@functools.cache
+def _code() -> tempfile.TemporaryDirectory[str]:
+    """The code of the checkout, for every host of this process: what a host's Python compiles is kept beside it."""
+    made = tempfile.TemporaryDirectory(prefix="aot-code-")
+    target = Path(made.name)
+    target.chmod(0o755)  # plain users of a host run it as well
+    shutil.copytree(CHECKOUT / "apt_ostree", target / "apt_ostree", ignore=shutil.ignore_patterns("__pycache__"))
+    return made
 
 
 class NamespaceHost:
@@ -85,7 +98,7 @@ class NamespaceHost:
         argv += [
             str(word) for word in (self.root, self.deployment, self.sysroot.path, self.deployment.parents[1] / "var")
         ]
-        argv += [str(CHECKOUT), f"BOOT_IMAGE={entry['linux']} {entry['options']}"]
+        argv += [_code().name, f"BOOT_IMAGE={entry['linux']} {entry['options']}"]
         self._holder = subprocess.Popen(
             argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment()
         )

@@ -13,6 +13,7 @@ import pytest
 
 from apt_ostree import __version__
 from apt_ostree.cli import app, hints, pages
+from apt_ostree.cli.program import MODULES, commands_of
 from apt_ostree.errors import BusyError
 
 ALL = list(pages.pages(app.command()))
@@ -198,6 +199,25 @@ def test_a_full_disk_is_no_bug(words: tuple[str, ...]) -> None:
 @pytest.mark.parametrize("words", [("--help",), ("install", "--help"), ("--version",)])
 def test_help_loads_neither_rich_nor_sh(words: tuple[str, ...]) -> None:
     assert _heavy(program(*words, env={"PYTHONPROFILEIMPORTTIME": "1"}).stderr) == []
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_a_module_brings_the_words_that_are_said_of_it(module: str) -> None:
+    assert sorted(commands_of(module)) == list(MODULES[module])
+
+
+def test_every_module_with_verbs_is_known() -> None:
+    folder = Path(app.__file__).parent
+    having = {path.stem for path in folder.glob("*.py") if "\ndef register(app: typer.Typer)" in path.read_text()}
+    assert having - {"compose_rootfs"} == set(MODULES), "compose_rootfs is registered by compose"
+
+
+@pytest.mark.parametrize("word", [*(word for words in MODULES.values() for word in words), *pages.ALIASES])
+def test_a_verb_brings_no_others(word: str) -> None:
+    """Building the whole tree would take longer than most verbs do."""
+    root = app.command(whole=False)
+    assert root.get_command(None, word) is not None
+    assert tuple(sorted(root.commands)) in MODULES.values() and pages.ALIASES.get(word, word) in root.commands
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
