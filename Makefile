@@ -14,7 +14,8 @@ HEALTH := $(SYSCONFDIR)/apt-ostree/health.d
 PRESET := $(PREFIX)/lib/systemd/system-preset/50-apt-ostree.preset
 GUARD := $(PREFIX)/libexec/apt-ostree/guard
 UNITS := $(PREFIX)/lib/systemd/system
-FINALIZE := ostree-finalize-staged.service.d
+# Units of ostree that get a drop-in of ours, from data/host/NAME.conf
+DROPINS := finalize-staged boot-complete
 ZSH_COMPLETIONS ?= $(PREFIX)/share/zsh/site-functions
 VERSION = $(shell sed -n 's/^__version__ = "\(.*\)"$$/\1/p' apt_ostree/__init__.py)
 BIN := .venv/bin
@@ -133,8 +134,11 @@ install-files: # All but the program itself
 	for unit in apt_ostree/data/systemd/*; do \
 		sed 's|/usr/bin/apt-ostree|$(PREFIX)/bin/apt-ostree|' $$unit > $(DESTDIR)$(UNITS)/$${unit##*/}; \
 	done
-	install -d $(DESTDIR)$(UNITS)/$(FINALIZE)
-	sed 's|/usr/bin/apt-ostree|$(PREFIX)/bin/apt-ostree|' apt_ostree/data/host/finalize.conf > $(DESTDIR)$(UNITS)/$(FINALIZE)/apt-ostree.conf
+	for name in $(DROPINS); do \
+		install -d $(DESTDIR)$(UNITS)/ostree-$$name.service.d; \
+		sed 's|/usr/bin/apt-ostree|$(PREFIX)/bin/apt-ostree|' apt_ostree/data/host/$$name.conf \
+			> $(DESTDIR)$(UNITS)/ostree-$$name.service.d/apt-ostree.conf; \
+	done
 
 deb: ## Build dist/apt-ostree_VERSION_all.deb, which runs on Debian 13's own Python packages
 	@apt_ostree/data/deb/build $(VERSION) build/deb dist/apt-ostree_$(VERSION)_all.deb
@@ -148,8 +152,9 @@ uninstall: ## Take what `make install` installed away
 	rm -rf $(DESTDIR)$(TREE)
 	rm -rf $(DESTDIR)$(PREFIX)/libexec/apt-ostree
 	rm -f $(DESTDIR)$(SYSCONFDIR)/apt/apt.conf.d/20apt-ostree $(DESTDIR)$(SYSCONFDIR)/dpkg/dpkg.cfg.d/apt-ostree
-	rm -f $(DESTDIR)$(UNITS)/$(FINALIZE)/apt-ostree.conf
-	if [[ -d $(DESTDIR)$(UNITS)/$(FINALIZE) ]]; then rmdir --ignore-fail-on-non-empty $(DESTDIR)$(UNITS)/$(FINALIZE); fi
+	for folder in $(DROPINS:%=$(DESTDIR)$(UNITS)/ostree-%.service.d); do \
+		rm -f $$folder/apt-ostree.conf; \
+		if [[ -d $$folder ]]; then rmdir --ignore-fail-on-non-empty $$folder; fi; done
 	rm -f $(addprefix $(DESTDIR)$(UNITS)/,$(notdir $(wildcard apt_ostree/data/systemd/*)))
 	rm -f $(DESTDIR)$(PREFIX)/bin/apt-ostree $(DESTDIR)$(PREFIX)/share/man/man*/apt-ostree*
 	rm -f $(DESTDIR)$(PREFIX)/share/bash-completion/completions/apt-ostree

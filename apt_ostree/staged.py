@@ -129,20 +129,23 @@ def _drop_ref(paths: Paths, ref: str) -> None:
 
 def keep_failure(paths: Paths) -> str:
     """Keep why the last finalisation failed, and return it: `ostree admin boot-complete` takes libostree's own away."""
+    reason = _told(paths)
+    if reason:
+        records.write(paths.store.finalize_failure, {"reason": reason, "boot-id": paths.boot_id})
+    return reason
+
+
+def _told(paths: Paths) -> str:
+    """libostree's own note; that there is one says that finalising failed, whatever is in it."""
     try:
-        reason = paths.finalize_failure.read_text(errors="replace").strip()
+        return paths.finalize_failure.read_text(errors="replace").strip() or "libostree gives no reason"
     except OSError:
         return ""
-    records.write(paths.store.finalize_failure, {"reason": reason, "boot-id": paths.boot_id})
-    return reason
 
 
 def failure(paths: Paths) -> str:
     """Why the last staged deployment failed to finalise, in libostree's words; empty when none did since."""
-    try:
-        return paths.finalize_failure.read_text(errors="replace").strip()
-    except OSError:
-        return records.text(records.read(paths.store.finalize_failure), "reason")
+    return _told(paths) or records.text(records.read(paths.store.finalize_failure), "reason")
 
 
 def lost(record: Staged, deployments: tuple[Deployment, ...], boot_id: str) -> bool:

@@ -157,6 +157,8 @@ def test_back_in_v1_with_its_layer_v3_is_staged(life: Life) -> None:
         publish v3
         work upgrade -y
         {STATUS}{WELL}
+        # as if the deployment before had not come to be: who boots next is told, though ostree takes the reason away
+        unshare --mount sh -c 'mount -o remount,rw /boot; echo No space left > /boot/ostree/finalize-failure.stamp'
     """)
     assert seen.sections["keeper"] == "active"
     assert life.version(booted(seen)) == "v1" and booted(seen)["requested-packages"] == ["keeper"]
@@ -170,11 +172,13 @@ def test_v3_fails_its_check_and_the_machine_goes_back_by_itself(life: Life) -> N
     seen = life.boot(f"""
         {STATUS}
         echo '== text'; apt-ostree status
+        echo '== stamp'; ls /boot/ostree/finalize-failure.stamp 2> /dev/null || echo gone
         work uninstall -y keeper
         {WELL}
     """)
     assert life.version(booted(seen)) == "v1" and deployments(seen)[0]["booted"]
-    assert "10-sick" in seen.sections["text"]
+    assert "10-sick" in seen.sections["text"] and "No space left" in seen.sections["text"]
+    assert seen.sections["stamp"] == "gone"
     assert_well(seen)
 
 

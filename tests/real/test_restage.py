@@ -70,6 +70,10 @@ def test_what_was_given_up_or_failed_does_not_come_back(host: NamespaceHost, htt
     stamp.write_text("error: Writing to boot: No space left on device\n")
     host.power_cut()
     host.boot()
+    stamp.rename(stamp.with_name("aside"))
+    stamp.touch()  # there is one, whatever is in it
+    assert "could not be finalised" in host.apt_ostree("restage", "--dry-run").stdout
+    stamp.with_name("aside").rename(stamp)
     assert "No space left" in host.apt_ostree("status").stdout
     answer = held_to("result", host.apt_ostree("restage", "--json"))
     assert not answer["changed"] and "No space left" in answer["warnings"][0] and not host.is_staged()
