@@ -53,7 +53,7 @@ def run(context: Context, request: Request) -> Result:
     advice = unfetched.in_a_base(cache_only=context.options.cache_only)
     with guarding.guarded(context, store, None) as guard, _sources(store, base.checksum, advice) as source:
         inner = guard.context
-        with phase(inner.reporter, "resolve", "Resolving dependencies"):
+        with phase(inner.reporter, "resolve", "Resolving dependencies"), _kernel_hint():
             root, resolution = resolve_on_base(
                 inner, store, base.checksum, source, wanted, transaction.apt_directory(store)
             )
@@ -92,6 +92,17 @@ def run(context: Context, request: Request) -> Result:
 def _base(request: Request) -> Commit:
     repos.require(request.repo)
     return commits.load(request.repo, repos.resolve(request.repo, request.ref)).commit
+
+
+@contextmanager
+def _kernel_hint() -> Iterator[None]:
+    """On a machine an override puts another kernel in the place of the base's; here the base itself can be made."""
+    try:
+        yield
+    except ResolveError as error:
+        if error.code == "kernel":
+            error.hint = "name it in 'packages' of the base's treefile, and compose the base anew; or leave it out"
+        raise
 
 
 def _refuse_inactive(context: Context, resolution: Resolution) -> None:

@@ -242,6 +242,9 @@ def test_compose_install(ground: Ground, base: Base, repo: LocalRepo, work: Path
     assert run(["ostree", "refs", f"--repo={bare}"]).stdout.split() == [base.ref]
     told = ground.apt_ostree(*words[:-2], "--cache-only", "nosuch", check=3).stderr
     assert "run it again without --cache-only" in told and "refresh-md" not in told
+    kernel = tool("linux-image-6.99-toy").build(tmp_path)
+    told = held_to("error", ground.apt_ostree(*words[:-1], kernel, check=3))["error"]
+    assert told["code"] == "kernel" and "treefile" in told["hint"] and "override" not in told["hint"]
     answer = held_to("result", ground.apt_ostree(*words))
     made = run(["ostree", "rev-parse", f"--repo={bare}", "lab/mine"]).stdout.strip()
     assert answer["commit"] == made
