@@ -13,7 +13,8 @@ EXAMPLES := $(PREFIX)/share/doc/apt-ostree/examples
 HEALTH := $(SYSCONFDIR)/apt-ostree/health.d
 PRESET := $(PREFIX)/lib/systemd/system-preset/50-apt-ostree.preset
 GUARD := $(PREFIX)/libexec/apt-ostree/guard
-UNITS := $(PREFIX)/lib/systemd/system
+# not below /usr/local: where that is a link into /var, systemd has read its units before it is there
+UNITS := $(if $(filter /usr,$(PREFIX)),$(PREFIX)/lib,$(SYSCONFDIR))/systemd/system
 # Units of ostree that get a drop-in of ours, from data/host/NAME.conf
 DROPINS := finalize-staged boot-complete
 ZSH_COMPLETIONS ?= $(PREFIX)/share/zsh/site-functions
@@ -155,7 +156,9 @@ uninstall: ## Take what `make install` installed away
 	for folder in $(DROPINS:%=$(DESTDIR)$(UNITS)/ostree-%.service.d); do \
 		rm -f $$folder/apt-ostree.conf; \
 		if [[ -d $$folder ]]; then rmdir --ignore-fail-on-non-empty $$folder; fi; done
-	rm -f $(addprefix $(DESTDIR)$(UNITS)/,$(notdir $(wildcard apt_ostree/data/systemd/*)))
+	@# what enabled them as well: a target that requires a unit which is gone cannot be reached
+	for unit in $(notdir $(wildcard apt_ostree/data/systemd/*)); do \
+		rm -f $(DESTDIR)$(UNITS)/$$unit $(DESTDIR)$(SYSCONFDIR)/systemd/system/*.{wants,requires}/$$unit; done
 	rm -f $(DESTDIR)$(PREFIX)/bin/apt-ostree $(DESTDIR)$(PREFIX)/share/man/man*/apt-ostree*
 	rm -f $(DESTDIR)$(PREFIX)/share/bash-completion/completions/apt-ostree
 	rm -f $(DESTDIR)$(ZSH_COMPLETIONS)/_apt-ostree

@@ -108,13 +108,17 @@ def _links(root: Path) -> Iterator[tuple[str, str]]:
 
 
 def note(paths: Paths) -> None:
-    """Write down what boots now, for after the shutdown that finalises what is staged. Raises OSError."""
+    """Write down what boots now, for after the shutdown that finalises what is staged. Raises OSError.
+
+    Before anything is staged, which leaves the boot entries as they are: a run that dies then has left the right note.
+    """
     if (former := remember(paths)) is None:
         paths.store.boot_entries.unlink(missing_ok=True)
         return
     records.write(
         paths.store.boot_entries,
         {
+            "boot-id": paths.boot_id,
             "loader": former.loader,
             "files": {name: base64.b64encode(data).decode() for name, data in former.files.items()},
             "trees": former.trees,
@@ -125,8 +129,13 @@ def note(paths: Paths) -> None:
 
 
 def noted(paths: Paths) -> Former | None:
-    """What `note` wrote down; None when that is not there or damaged. Paths that are none of ours make it damaged."""
+    """What `note` wrote down in this boot; None when it did not, or that is damaged.
+
+    Paths that are none of ours make it damaged.
+    """
     found = records.read(paths.store.boot_entries)
+    if found.get("boot-id") != paths.boot_id:
+        return None
     try:
         former = Former(
             loader=str(found["loader"]),

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from apt_ostree import history, lock, staged, sysroot
+from apt_ostree import bootguard, history, lock, staged, sysroot
 from apt_ostree.context import Context
 from apt_ostree.errors import AptOstreeError, NotRootError
 from apt_ostree.faults import point
@@ -75,6 +75,7 @@ def _catch_up(paths: Paths) -> None:
         note.unlink()
     elif not left.told:
         staged.follow(paths, system.deployments[0])
+        bootguard.note(paths)
         history.append(paths.store, left.record)
 
 

@@ -183,6 +183,7 @@ def _deploy(guard: Guard, planned: Planned, checksum: str) -> None:
         history.begin(context.paths.store, plan, planned.situation.first, _keep(guard, planned))
         hold_base(context.paths.repo, plan.base.checksum)
         try:
+            bootguard.note(context.paths)
             with bootguard.guarded(context.paths):
                 if planned.target is not None and not context.options.lock_finalization:
                     switch_default(context.paths, planned.situation.system, planned.target)

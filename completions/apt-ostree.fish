@@ -238,6 +238,7 @@ complete -c apt-ostree -n '__apt_ostree_at deploy' -l uninstall -x -a '(__apt_os
 complete -c apt-ostree -n '__apt_ostree_at deploy' -l wait -d 'When another transaction runs, wait until it is done, at most SECONDS.'
 complete -c apt-ostree -n '__apt_ostree_at deploy' -a '(__apt_ostree_ask)'
 complete -c apt-ostree -n '__apt_ostree_at doctor' -l json -d 'Answer with one JSON object on standard output.'
+complete -c apt-ostree -n '__apt_ostree_at doctor' -l keep-failure -d 'Keep why the last staged deployment was not finalised, for \'status\'.'
 complete -c apt-ostree -n '__apt_ostree_at doctor' -l restore-boot -d 'Put the former boot entries back when the present ones would not boot.'
 complete -c apt-ostree -n '__apt_ostree_at etc-diff' -l conflicts -d 'Only files that were changed here and whose new default changed too.'
 complete -c apt-ostree -n '__apt_ostree_at etc-diff' -l json -d 'Answer with one JSON object on standard output.'

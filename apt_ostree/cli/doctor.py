@@ -19,6 +19,10 @@ class DoctorOptions(Json):
         bool,
         typer.Option("--restore-boot", help="Put the former boot entries back when the present ones would not boot."),
     ] = False
+    keep_failure: Annotated[
+        bool,
+        typer.Option("--keep-failure", help="Keep why the last staged deployment was not finalised, for 'status'."),
+    ] = False
 
 
 def doctor(settings: Settings, options: DoctorOptions) -> int:
@@ -30,7 +34,8 @@ def doctor(settings: Settings, options: DoctorOptions) -> int:
     Each boot entry must have its kernel and initramfs, as its deployment has them, and stand in the boot loader's own
     menu. Every command that writes boot entries looks at that and puts the former ones back when it is not so. For a
     staged deployment ostree writes them when the system shuts down; --restore-boot then does the same. A drop-in of
-    ostree-finalize-staged.service calls it.
+    ostree-finalize-staged.service calls it. When ostree itself fails there, ostree-boot-complete.service tells so at
+    the next boot, once, and forgets why; a drop-in calls --keep-failure before that.
 
     The exit status is 1 when something must be put right, and 0 when there are only warnings.
     """
@@ -38,9 +43,10 @@ def doctor(settings: Settings, options: DoctorOptions) -> int:
     from apt_ostree.ops import doctor as op
     from apt_ostree.ui import doctor as view
 
-    if options.restore_boot:
-        with screen.reporting(settings, json=options.json) as reporter:
-            op.restore_boot(context(settings, options, reporter))
+    for wanted, action in ((options.restore_boot, op.restore_boot), (options.keep_failure, op.keep_failure)):
+        if wanted:
+            with screen.reporting(settings, json=options.json) as reporter:
+                action(context(settings, options, reporter))
     found = op.probes(paths_of(settings))
     probes = [replace(probe, hint=for_sysroot(probe.hint, settings.sysroot)) for probe in found]
     screen.show(settings, options.json, lambda: view.as_json(probes), lambda theme: view.text(probes, theme=theme))

@@ -12,12 +12,13 @@ from pathlib import Path
 from apt_ostree import config, guarding, health, host, run, sysroot, transaction
 from apt_ostree.context import Context
 from apt_ostree.deploy import stages
-from apt_ostree.errors import AptOstreeError, BusyError, ToolError, ToolMissingError, UsageError
+from apt_ostree.errors import AptOstreeError, BusyError, InterruptedByUser, ToolError, ToolMissingError, UsageError
 from apt_ostree.health import Book
 from apt_ostree.journal import RunLog
 from apt_ostree.model import Deployment, TransactionKind
 from apt_ostree.planning import Change, Situation
 from apt_ostree.report import OutputLine, Reporter, TeeReporter, Warned, phase
+from apt_ostree.signals import Interrupts
 from apt_ostree.states import BootCheck, CheckResult, Health, HealthState
 
 FOLDERS = ("usr/lib/apt-ostree/health.d", "etc/apt-ostree/health.d")  # a name in the second stands for the first's
@@ -49,7 +50,12 @@ def execute(context: Context, request: Request) -> BootCheck:
     entry = replace(before, tries=before.tries + 1 if new else 0)
     book = _put(context, system, booted, book, entry)
     hopeless = new and entry.tries > health.MAX_TRIES  # they may take the machine down: not once more
-    checks = () if hopeless else _run_all(context, booted, request.timeout)
+    try:
+        with Interrupts("nothing was found out").installed():
+            checks = () if hopeless else _run_all(context, booted, request.timeout)
+    except InterruptedByUser:  # by a shutdown: that they came to no end says nothing about the deployment
+        _put(context, system, booted, book, before)
+        raise
     failed = tuple(check.name for check in checks if check.required and not check.passed)
     if hopeless:
         failed = (f"the checks came to no end {health.MAX_TRIES} times",)

@@ -87,12 +87,26 @@ def restore_boot(context: Context) -> None:
 
     No lock: it follows ostree's own finalisation, which has none of ours, while everything else is ended.
     """
+    _begin(context)
+    if why := bootguard.put_back(context.paths):
+        context.reporter.event(Warned(message=why))
+
+
+def keep_failure(context: Context) -> None:
+    """Keep why a staged deployment was not finalised, before ostree forgets it. Raises NotRootError, AptOstreeError.
+
+    No lock: whoever has it may be waiting for the unit of ostree that this runs in.
+    """
+    _begin(context)
+    if why := staged.keep_failure(context.paths):
+        context.reporter.event(Warned(message=f"the last staged deployment was not finalised: {why}"))
+
+
+def _begin(context: Context) -> None:
     guarding.require_root(context.options.command)
     host.require_ostree(context.paths)
     mount.enter_private_namespace()
     guarding.make_writable(context.paths)
-    if why := bootguard.put_back(context.paths):
-        context.reporter.event(Warned(message=why))
 
 
 def tool_probe(tool: Tool) -> Probe:

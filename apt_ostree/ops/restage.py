@@ -89,6 +89,6 @@ def _stage(context: Context, system: sysroot.Sysroot, record: Staged) -> None:
         overlays=tuple(paths.store.staged_initrds / f"{checksum}.img" for checksum in record.overlays),
         locked=record.locked,
     )
-    deploy_commit(paths, system, wanted)
     bootguard.note(paths)
+    deploy_commit(paths, system, wanted)
     staged.follow(paths, sysroot.load(paths).deployments[0])

@@ -149,3 +149,16 @@ def test_what_a_shutdown_wrote_is_taken_back(host: NamespaceHost) -> None:
     assert "would not boot" in host.apt_ostree("status").stdout
     host.apt_ostree("restage")
     assert not host.is_staged(), "what cannot be finalised is not tried again and again"
+
+    # what booted when something else was staged, in another boot, is nothing to go back to
+    host.apt_ostree("kargs", "--append=another=1")
+    note = host.sysroot.store / "boot-entries.json"
+    boot_id = host.read("/proc/sys/kernel/random/boot_id").strip()
+    assert boot_id in note.read_text()
+    note.write_text(note.read_text().replace(boot_id, "another"))
+    before = host.sysroot.snapshot()
+    host.apt_ostree("doctor", "--restore-boot", check=False)
+    host.run("ostree", "admin", "finalize-staged", env=env)
+    finalised = host.sysroot.snapshot()
+    host.apt_ostree("doctor", "--restore-boot", check=False)
+    assert before != finalised == host.sysroot.snapshot()

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from apt_ostree import lock
+from apt_ostree.health import MAX_TRIES
 from apt_ostree.paths import Store
 from tests.support.archive import LocalRepo
 from tests.support.nshost import NamespaceHost
@@ -88,3 +89,15 @@ def test_a_bad_deployment_is_rolled_back_once(host: NamespaceHost, http_repo: Lo
     done = host.apt_ostree("boot-check", "--automatic", check=1)
     assert "AutomaticRollback=false" in done.stdout or "bad" in done.stdout
     assert host.sysroot.checksum() == bad
+
+
+def test_a_shutdown_during_the_checks_says_nothing(host: NamespaceHost) -> None:
+    check(host, "required", "10-slow", "echo $PPID > /run/pid; exec sleep 60")
+    for _ in range(MAX_TRIES + 1):
+        with host.running("python3", "-m", "apt_ostree", "boot-check", "--automatic") as process:
+            host.run("sh", "-c", "until [ -s /run/pid ]; do sleep 0.1; done; kill $(cat /run/pid); rm /run/pid")
+            assert process.wait(timeout=60) == 130
+        assert [health["state"] for health in healths(host)] == ["untested"]
+    check(host, "required", "10-slow", "exit 0")
+    host.apt_ostree("boot-check", "--automatic")
+    assert [health["state"] for health in healths(host)] == ["good"]

@@ -9,6 +9,7 @@ from pathlib import Path
 CHECKOUT = Path(__file__).resolve().parents[2]
 SHIPPED = (CHECKOUT / "apt_ostree/data/apt-ostree.conf").read_text()
 EDITED = SHIPPED + "# mine\n"
+DROPIN = "ostree-finalize-staged.service.d/apt-ostree.conf"
 FORMER = "# of another version\n"
 
 
@@ -29,6 +30,11 @@ def test_what_the_debian_package_has_is_installed_and_taken_away(tmp_path: Path)
     assert (tmp_path / "etc/apt-ostree/health.d/wanted.d").is_dir()
     preset = tmp_path / "usr/local/lib/systemd/system-preset/50-apt-ostree.preset"
     assert "enable apt-ostree-boot-check.service" in preset.read_text()
+    enabled = tmp_path / "etc/systemd/system/boot-complete.target.requires/apt-ostree-boot-check.service"
+    enabled.parent.mkdir()
+    enabled.symlink_to("../apt-ostree-boot-check.service")
+    assert enabled.read_text().startswith("[Unit]"), "not below /usr/local, which an image has in /var"
+    assert "/usr/local/bin/apt-ostree" in (tmp_path / "etc/systemd/system" / DROPIN).read_text()
     make("uninstall", tmp_path)
     assert files(tmp_path) == []
     assert not (tmp_path / "etc/apt-ostree").exists()

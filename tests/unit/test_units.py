@@ -31,5 +31,5 @@ def test_restage_comes_before_no_unit_of_ostree() -> None:
 def test_the_reason_of_a_failure_is_kept_before_ostree_takes_it() -> None:
     lines = (HOST / "boot-complete.conf").read_text().splitlines()
     assert [line for line in lines if line.startswith("Exec")] == [
-        "ExecStartPre=-/usr/bin/apt-ostree --quiet restage --wait=600"
+        "ExecStartPre=-/usr/bin/apt-ostree --quiet doctor --keep-failure"
     ]
