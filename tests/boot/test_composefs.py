@@ -19,7 +19,13 @@ from tests.support.verbs import held_to, tool
 
 pytestmark = pytest.mark.real
 
-SID = {"suite": "sid", "ref": "debian/sid/x86_64/minimal", "version": "sid"}
+# a mirror of a mirror may be some days behind: what sid was then will do
+MIRROR = {
+    "uri": "http://deb.debian.org/debian",
+    "signed-by": "/usr/share/keyrings/debian-archive-keyring.gpg",
+    "check-valid-until": False,
+}
+SID = {"suite": "sid", "ref": "debian/sid/x86_64/minimal", "version": "sid", "mirrors": [MIRROR]}
 IMAGE = ".ostree.cfs"
 
 
