@@ -21,8 +21,12 @@ ZSH_COMPLETIONS ?= $(PREFIX)/share/zsh/site-functions
 VERSION = $(shell sed -n 's/^__version__ = "\(.*\)"$$/\1/p' apt_ostree/__init__.py)
 BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest
-# Real tests wait for disks and sandboxes: two at a time. A module stays on one worker, its trees are shared.
-PARALLEL := --numprocesses=2 --dist=loadfile
+# Real tests wait for disks and sandboxes: two at a time. A module stays on one worker, its trees are shared. They begin
+# in the order of the command line: what takes longest comes first.
+PARALLEL := --numprocesses=2 --dist=loadfile --no-loadscope-reorder
+# Machines that boot have as long as they need beside other tests.
+PATIENT := APT_OSTREE_TEST_PATIENCE=4
+BOOTS := tests/boot/test_guest.py tests/boot/test_boot_image.py
 
 # Debian's own Python, that of PATH where it will not do: one of pyenv or conda may be gone tomorrow.
 FIND_PYTHON = python=; \
@@ -70,8 +74,8 @@ setup: packages ## Install missing Debian packages and make .venv, so that .venv
 demo: setup ## The main job on real Debian: compose, deploy, layer, fail, roll back (root; minutes the first time)
 	@APT_OSTREE=$(BIN)/apt-ostree tests/demo/demo.sh
 
-test: lint ## Everything: lint, then every test (root; the first run composes Debian)
-	$(PYTEST) $(PARALLEL)
+test: lint packages-boot ## Lint, then every test but the longest (root; an hour; the first run composes Debian)
+	$(PATIENT) $(PYTEST) $(PARALLEL) $(BOOTS) tests/unit tests/contract tests/real
 
 test-unit: setup ## Tests without root, network or namespaces; seconds
 	$(PYTEST) -m 'not root' tests/unit tests/contract
@@ -82,7 +86,7 @@ test-sequences: setup ## Two hundred random sequences of verbs against a model (
 test-real: setup ## Tests on real Debian trees (root)
 	$(PYTEST) $(PARALLEL) tests/real
 
-test-boot: setup packages-boot ## Disks that boot, in QEMU without KVM: test-guest and more (root; an hour)
+test-boot: setup packages-boot ## All disks that boot, in QEMU without KVM, and trees made thrice (root; an hour)
 	$(PYTEST) tests/boot
 
 test-guest: setup packages-boot ## One machine's life in QEMU, boot after boot (root; half an hour)
