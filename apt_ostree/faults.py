@@ -29,6 +29,8 @@ POINTS = (
     "cleanup",
 )
 IMAGE_POINTS = (
+    "image-work",
+    "image-lock",
     "image-partition",
     "image-mount",
     "image-pull",

@@ -15,6 +15,7 @@ from apt_ostree.tools import grub, mtools
 
 MODULES = Path("/usr/lib/grub")
 BIOS, EFI = "i386-pc", "x86_64-efi"
+ARCHITECTURE = "amd64"  # Debian's name for what both are of
 PACKAGES = {BIOS: "grub-pc-bin", EFI: "grub-efi-amd64-bin"}
 EFI_PATH = "EFI/BOOT/BOOTX64.EFI"  # what firmware starts from a disk it does not know (UEFI specification, 3.5.1.1)
 

@@ -7,6 +7,7 @@ by SIGKILL; the work directory beside the target can, until the next run for tha
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import glob
 import os
@@ -28,6 +29,8 @@ from apt_ostree.tree import fsops
 
 _LABEL = "root"
 _LOCK = "apt-ostree.lock"
+_FRESH = f"{_LOCK}.new"
+_RANDOM = 8  # characters mkdtemp puts at the end of a name
 # what every deployment boots with: no automount of the ESP on /boot (systemd-gpt-auto-generator(8))
 _KARGS = ("rw", "systemd.gpt_auto=0")
 _SETTINGS = {
@@ -54,8 +57,12 @@ class ImagePlan:
     menu_timeout: int  # seconds
 
 
-def kargs(layout: disk.Layout, own: tuple[str, ...]) -> tuple[str, ...]:
-    """The kernel arguments of the first deployment; a root= of the user's stands for ours."""
+def kargs(layout: disk.Layout, wanted: tuple[str, ...], typed: tuple[str, ...]) -> tuple[str, ...]:
+    """The kernel arguments of the first deployment: ours, those the commit wants, the user's.
+
+    A root= of the commit's or the user's stands for ours.
+    """
+    own = (*wanted, *typed)
     root = () if any(karg.startswith("root=") for karg in own) else (f"root=UUID={layout.identity.root}",)
     return (*root, *(karg for karg in _KARGS if karg not in own), *own)
 
@@ -103,25 +110,72 @@ def _name(made: Path, plan: ImagePlan) -> None:
 @contextmanager
 def _work(target: Path) -> Iterator[Path]:
     """A private directory beside the target, with a lock that is held from when it has its name on (`sweep`)."""
-    folder = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
-    fresh = folder / f"{_LOCK}.new"
+    folder, fd = _claimed(target)
+    try:
+        yield folder
+    finally:
+        try:
+            _empty(folder)
+            shutil.rmtree(folder)
+        finally:
+            os.close(fd)
+
+
+def _claimed(target: Path) -> tuple[Path, int]:
+    """A directory and its lock. Until it has that, somebody else's sweep may take it away: then another is made."""
+    while True:
+        folder = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
+        try:
+            point("image-work")
+            return folder, _lock(folder)
+        except FileNotFoundError:
+            continue
+        except BaseException:
+            shutil.rmtree(folder)
+            raise
+
+
+def _lock(folder: Path) -> int:
+    fresh = folder / _FRESH
     fd = os.open(fresh, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(fd, fcntl.LOCK_EX)
+        point("image-lock")
         fresh.rename(folder / _LOCK)
-        yield folder
-    finally:
+    except BaseException:
         os.close(fd)
-        shutil.rmtree(folder)
+        raise
+    return fd
+
+
+def _empty(folder: Path) -> None:
+    """Remove all but the lock, which must go last: what is left of a removal that is killed is swept up as well."""
+    coreutils.remove(*(path for path in folder.iterdir() if path.name != _LOCK))
 
 
 def sweep(target: Path) -> None:
     """Remove the directories that runs for this target left that were killed: nobody holds their lock."""
-    for left in target.parent.glob(f".{glob.escape(target.name)}-*/{_LOCK}"):
-        if not left.parent.is_symlink():
-            with _held(left) as ours:
+    for folder in target.parent.glob(f".{glob.escape(target.name)}-{'[a-z0-9_]' * _RANDOM}"):
+        if folder.is_symlink() or not folder.is_dir():
+            continue
+        with _held(folder / _LOCK) as ours:
+            if ours:
+                _empty(folder)
+                coreutils.remove(folder)
+        _sweep_begun(folder)
+
+
+def _sweep_begun(folder: Path) -> None:
+    """Remove a directory that has no lock yet, and nothing else in it either.
+
+    A run that is alive and just this far makes another (`_claimed`), or has locked what gets the lock's name.
+    """
+    with contextlib.suppress(OSError):  # it is not empty, or gone, or not ours
+        if folder.stat().st_uid == os.geteuid():
+            with _held(folder / _FRESH) as ours:
                 if ours:
-                    coreutils.remove(left.parent)
+                    (folder / _FRESH).unlink()
+            folder.rmdir()
 
 
 @contextmanager

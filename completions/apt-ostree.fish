@@ -130,7 +130,7 @@ complete -c apt-ostree -n '__apt_ostree_at compose image' -s n -l dry-run -d 'Sh
 complete -c apt-ostree -n '__apt_ostree_at compose image' -l force -d 'Replace DEST when it exists.'
 complete -c apt-ostree -n '__apt_ostree_at compose image' -l format -x -a 'raw qcow2' -d 'What kind of file.'
 complete -c apt-ostree -n '__apt_ostree_at compose image' -l json -d 'Answer with one JSON object on standard output.'
-complete -c apt-ostree -n '__apt_ostree_at compose image' -l karg -x -d 'Boot with this kernel argument. May be repeated.'
+complete -c apt-ostree -n '__apt_ostree_at compose image' -l karg -x -d 'Boot with this kernel argument too. May be repeated.'
 complete -c apt-ostree -n '__apt_ostree_at compose image' -l menu-timeout -x -d 'How long GRUB shows its menu; 0: not at all, unless Esc is held.'
 complete -c apt-ostree -n '__apt_ostree_at compose image' -l stateroot -l os -x -d 'Name of the stateroot to make.'
 complete -c apt-ostree -n '__apt_ostree_at compose image' -l repo -x -a '(__fish_complete_directories)' -d 'The OSTree repository to work in.'

@@ -191,7 +191,7 @@ class ImageOptions(Json, DryRun, Repo):
     ] = ""
     karg: Annotated[
         list[str],
-        typer.Option("--karg", metavar="KEY=VALUE", help="Boot with this kernel argument. May be repeated."),
+        typer.Option("--karg", metavar="KEY=VALUE", help="Boot with this kernel argument too. May be repeated."),
     ] = field(default_factory=list)
     stateroot: Annotated[
         str, typer.Option("--stateroot", "--os", metavar="NAME", help="Name of the stateroot to make.")
@@ -237,6 +237,13 @@ def image(settings: Settings, options: ImageOptions) -> int:
     -smbios type=11,value=io.systemd.credential:ssh.authorized_keys.root=KEY. The key stays on the disk. The
     credentials passwd.hashed-password.root and passwd.plaintext-password.root do nothing: they are for accounts that
     do not exist yet, and root does.
+
+    The kernel arguments are those every disk needs, then the kargs of the treefile the commit was made from, then
+    those of --karg. This is when the treefile's are applied: changes of them do not reach machines that exist, for
+    which there is 'apt-ostree kargs'.
+
+    A commit that could not boot is refused before anything is written, with --dry-run too: one of another
+    architecture than amd64, and one whose initramfs does not have what mounts a deployment (ostree-boot).
 
     The disk knows no remote to update from: on the machine, 'ostree remote add' one, then 'apt-ostree rebase' to it.
 

@@ -28,7 +28,7 @@ def kernel(view: View) -> Iterator[Finding]:
 def bootc_kargs(view: View) -> Iterator[Finding]:
     """Each /usr/lib/bootc/kargs.d/*.toml can be read: kargs, a list of strings, and perhaps match-architectures.
 
-    Only bootc reads these files; the kernel arguments of our own deployments are those of the treefile.
+    Only bootc reads these files; `compose image` takes the kernel arguments of the treefile from the commit's metadata.
     """
     for node in view.children(_KARGS):
         if node.name.endswith(".toml"):

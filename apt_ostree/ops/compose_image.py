@@ -12,7 +12,21 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from apt_ostree import commits, composefs, disk, grubdisk, guarding, image, kargs, login, preflight, requests, run
+from apt_ostree import (
+    bootable,
+    commitmeta,
+    commits,
+    composefs,
+    disk,
+    grubdisk,
+    guarding,
+    image,
+    kargs,
+    login,
+    preflight,
+    requests,
+    run,
+)
 from apt_ostree.context import Context
 from apt_ostree.disk import DiskImage
 from apt_ostree.errors import AptOstreeError, ToolError, ToolMissingError, UsageError
@@ -24,7 +38,7 @@ from apt_ostree.trees import Trees, object_path
 FORMATS = ("raw", "qcow2")
 _PROGRAMS = ("sfdisk", "mke2fs", "mkfs.fat", "mmd", "mcopy", "grub-mkimage", "mount", "umount", "ostree")
 _MODULES = "usr/lib/modules"
-_KERNEL = ("vmlinuz", "initramfs.img")
+_KERNEL = (bootable.KERNEL, bootable.INITRAMFS)
 _ARCHIVE_SIZE = struct.Struct(">8xQ")  # head of a .filez: its length, padding, then the file's size (ostree-core.h)
 _OTHER_FILES = 3  # a directory has two objects in the repo and is one in the deployment: a block each
 
@@ -74,8 +88,10 @@ def _plan(request: Request) -> tuple[image.ImagePlan, disk.Content]:
     _check_request(request)
     _require_tools(request.format)
     commit = _commit(request)
+    bootable.require_architecture(request.repo, commit)
     composefs.require_deployable(request.repo, commit)
-    content = _measure(request.repo, commit)
+    content, folder = _measure(request.repo, commit)
+    bootable.require_kernel(request.repo, commit, folder)
     layout = disk.lay_out(content, request.size, _identity())
     plan = image.ImagePlan(
         repo=request.repo,
@@ -85,7 +101,7 @@ def _plan(request: Request) -> tuple[image.ImagePlan, disk.Content]:
         replaces=request.force,
         format=request.format,
         stateroot=request.stateroot,
-        kargs=image.kargs(layout, kargs.words("--karg", request.kargs)),
+        kargs=image.kargs(layout, _wanted(request.repo, commit), kargs.words("--karg", request.kargs)),
         layout=layout,
         login=login.read(request.root_password_file, request.ssh_key_file),
         menu_timeout=request.menu_timeout,
@@ -142,6 +158,11 @@ def _commit(request: Request) -> str:
         raise AptOstreeError(f"the repo '{request.repo}' cannot be read", details=error.details) from error
 
 
+def _wanted(repo: Path, checksum: str) -> tuple[str, ...]:
+    """Kernel arguments of the treefile. Raises UsageError, CommitMetaError."""
+    return kargs.words("kargs of the commit", commitmeta.decode_kargs(commits.load(repo, checksum).metadata))
+
+
 def _identity() -> disk.Identity:
     names = [str(uuid.uuid4()) for _ in range(5)]
     return disk.Identity(
@@ -149,9 +170,12 @@ def _identity() -> disk.Identity:
     )
 
 
-def _measure(repo: Path, checksum: str) -> disk.Content:
-    """What the commit takes on the root. Raises AptOstreeError when it has no kernel, or not all of its objects."""
-    trees, directories, kernel = Trees(repo), 0, dict[str, int]()
+def _measure(repo: Path, checksum: str) -> tuple[disk.Content, str]:
+    """What the commit takes on the root, and the directory with its kernel.
+
+    Raises AptOstreeError when it has no kernel, or not all of its objects.
+    """
+    trees, directories, kernels = Trees(repo), 0, dict[str, dict[str, int]]()
     files: dict[str, int] = {}
     for path, tree in trees.walk(commits.load(repo, checksum).root):
         directories += 1
@@ -159,7 +183,8 @@ def _measure(repo: Path, checksum: str) -> disk.Content:
             if found not in files:
                 files[found] = disk.blocks(_size(repo, found))
             if name in _KERNEL and path.rpartition("/")[0] == _MODULES:
-                kernel[name] = files[found]
+                kernels.setdefault(path, {})[name] = files[found]
+    folder, kernel = max(kernels.items(), key=lambda found: len(found[1]), default=("", dict[str, int]()))
     missing = [name for name in _KERNEL if name not in kernel]
     if missing:
         raise AptOstreeError(
@@ -167,7 +192,7 @@ def _measure(repo: Path, checksum: str) -> disk.Content:
             hint="add a kernel, dracut and ostree-boot to the treefile",
             code="no-kernel",
         )
-    return disk.Content(tree=_total(files.values(), directories), kernel=sum(kernel.values()))
+    return disk.Content(tree=_total(files.values(), directories), kernel=sum(kernel.values())), folder
 
 
 def _total(sizes: Iterable[int], directories: int) -> int:

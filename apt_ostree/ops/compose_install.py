@@ -10,6 +10,7 @@ from pathlib import Path
 
 from apt_ostree import (
     aptroot,
+    commitmeta,
     commits,
     fetch,
     guarding,
@@ -72,6 +73,7 @@ def run(context: Context, request: Request) -> Result:
             resolution=resolution,
             digest=state_digest(base.checksum, resolution),
             native=root.native,
+            metadata=_kept(base),
             identities=users.Identities(),
             branch=branch,
             script_timeout=context.options.script_timeout or None,
@@ -92,6 +94,11 @@ def run(context: Context, request: Request) -> Result:
 def _base(request: Request) -> Commit:
     repos.require(request.repo)
     return commits.load(request.repo, repos.resolve(request.repo, request.ref)).commit
+
+
+def _kept(base: Commit) -> dict[str, str]:
+    """What is true of the new tree as well: the kernel arguments its treefile asks for."""
+    return {key: str(value) for key, value in base.metadata.items() if key == commitmeta.KARGS}
 
 
 @contextmanager

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from apt_ostree import run
 from apt_ostree.errors import ToolError
@@ -101,6 +103,11 @@ def show_signed(repo: Path, checksum: str, remote: str) -> str:
 def cat(repo: Path, rev: str, path: str) -> str:
     """Content of one file of a commit."""
     return run.capture(_repo(repo, "cat", rev, path)).stdout
+
+
+def content(repo: Path, rev: str, path: str) -> AbstractContextManager[IO[bytes]]:
+    """The same as bytes, which must be read to their end. Raises ToolError."""
+    return run.reading(_repo(repo, "cat", rev, path))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

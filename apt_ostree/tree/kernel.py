@@ -125,7 +125,7 @@ def make_initramfs(
     if not fsops.is_file(root / rel):
         raise AptOstreeError("dracut made no initramfs", details=said, code="initramfs")
     (root / rel).chmod(0o644)
-    _check(dracut.contents(sandbox, f"/{rel}"), (*_NEEDED, PREPARE_ROOT))
+    check_listing(dracut.contents(sandbox, f"/{rel}"), (*_NEEDED, PREPARE_ROOT))
 
 
 def _check_dracut(root: Path) -> None:
@@ -163,7 +163,7 @@ def remake_initramfs(
     if not fsops.is_file(made):
         raise AptOstreeError("dracut made no initramfs", details=said, code="initramfs")
     made.chmod(0o644)
-    _check(dracut.contents(sandbox, f"{OUTPUT}/{made.name}"))
+    check_listing(dracut.contents(sandbox, f"{OUTPUT}/{made.name}"))
     fsops.move(made, root, rel)
 
 
@@ -174,7 +174,8 @@ def _compressor(root: Path, version: str) -> str:
     return "zstd -q -5 -T0" if able else ""
 
 
-def _check(listing: str, needed: Sequence[str] = _NEEDED) -> None:
+def check_listing(listing: str, needed: Sequence[str] = _NEEDED) -> None:
+    """Raise AptOstreeError (`initramfs`) unless the paths of an initramfs have what mounts the deployment."""
     missing = [name for name in needed if name not in listing]
     if missing or not re.search(r"\.wants/ostree-prepare-root\.service", listing):
         raise AptOstreeError(

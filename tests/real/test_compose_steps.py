@@ -133,6 +133,7 @@ def test_a_root_directory_becomes_a_commit(
     deb = tool("extra").build(work)
     compose(composing, "install", "--repo", repo, "--ref", BRANCH, "--branch", "own/more", "-C", deb)
     assert {package.name for package in pkgdb.packages(repo, refs(repo)["own/more"])} >= {"extra", "svc"}
+    assert commits.load(repo, refs(repo)["own/more"]).metadata["apt-ostree.kargs"] == '["quiet"]'
 
 
 def made_with(root: Path, number: int) -> Path:

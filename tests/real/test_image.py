@@ -17,11 +17,18 @@ from jsonschema import Draft202012Validator
 
 from apt_ostree import bls, faults, grubdisk
 from tests.support import leaks, tiny
-from tests.support.image import Disk, virtual_size
+from tests.support.image import OSTREE, Disk, initramfs, virtual_size
 from tests.support.process import CHECKOUT, Done, environment, run
 
 pytestmark = pytest.mark.real
 
+INITRAMFS = "usr/lib/modules/6.12.1/initramfs.img"
+WANTED = ["splash", 'note="c d"']
+DPKG = """Package: dpkg
+Status: install ok installed
+Architecture: arm64
+Version: 1.22
+"""
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ me@there"
 CLEAR = "correct horse battery staple"
 SHADOW = "root:*::0:99999:7:::\ndaemon:*:20000:0:99999:7:::\n"
@@ -30,17 +37,42 @@ SCHEMA = json.loads((resources.files("apt_ostree") / "data/schemas/compose-image
 
 @pytest.fixture(scope="module")
 def repo(big_folder: Any) -> Path:
-    """A repo with a tree of a few files, and with one that has no kernel."""
+    """A repo with a tree of a few files, and with others that cannot boot."""
     folder = big_folder("image")
     made = tiny.sysroot(folder / "sysroot")
     tree = tiny.tree(folder / "tree")
     (tree / "usr/etc/shadow").write_text(SHADOW)
     (tree / "usr/etc/shadow").chmod(0o640)
     (tree / "boot").mkdir()
-    made.commit(tree, strings={"version": "13.1"})
-    (tree / "usr/lib/modules/6.12.1/initramfs.img").unlink()
-    made.commit(tree, ref="no/initramfs")
+    (tree / INITRAMFS).write_bytes(initramfs(*OSTREE))
+    made.commit(tree, strings={"version": "13.1", "apt-ostree.kargs": json.dumps(WANTED)})
+    made.commit(tree, ref="odd/kargs", strings={"apt-ostree.kargs": '["ostree=/x"]'})
+    dead(made, tree)
     return made.repo
+
+
+def dead(made: tiny.Tiny, tree: Path) -> None:
+    """Commit trees a disk would not boot from."""
+    made.commit(tree, ref="arm64/metadata", strings={"ostree.architecture": "aarch64"})
+    status, kernel = tree / "usr/lib/sysimage/dpkg/status", tree / "usr/lib/modules/6.12.1/vmlinuz"
+    status.write_text(f"{DPKG}\n{tiny.STATUS}")
+    made.commit(tree, ref="arm64/dpkg")
+    status.write_text(tiny.STATUS.replace("amd64", "riscv64"))
+    made.commit(tree, ref="riscv64/packages")
+    status.unlink()
+    made.commit(tree, ref="arm64/pkglist", strings={"apt-ostree.pkglist": '[["dpkg","1.22","arm64","dpkg",1]]'})
+    kernel.write_bytes(b"MZ" + bytes(0x3A) + b"\x40\0\0\0" + b"PE\0\0\x64\xaa")
+    made.commit(tree, ref="arm64/kernel")
+    kernel.write_text("kernel")
+    for ref, content in {
+        "toy": b"a toy initramfs",
+        "plain": initramfs("usr/bin/init"),
+        "idle": initramfs(*OSTREE[:2]),
+    }.items():
+        (tree / INITRAMFS).write_bytes(content)
+        made.commit(tree, ref=f"{ref}/initramfs")
+    (tree / INITRAMFS).unlink()
+    made.commit(tree, ref="no/initramfs")
 
 
 def argv(repo: Path, *words: str | Path) -> list[str]:
@@ -113,7 +145,8 @@ def check_root(root: Path, answer: dict[str, Any], commit: str) -> None:
     entries = list((root / "boot/loader/entries").glob("*.conf"))
     entry = bls.parse(entries[0].read_text())
     assert len(entries) == 1 and list(entry.kargs) == answer["kargs"]
-    assert entry.kargs == (f"root=UUID={answer['root-uuid']}", "rw", "systemd.gpt_auto=0", "quiet", 'note="a b"')
+    ours = (f"root=UUID={answer['root-uuid']}", "rw", "systemd.gpt_auto=0")
+    assert entry.kargs == (*ours, *WANTED, "quiet", 'note="a b"')
     assert (root / "boot" / entry.linux.lstrip("/")).read_text() == "kernel"
     menu = (root / "boot/loader/syslinux.cfg").read_text()
     # GRUB reads paths below /boot, whether the entry has that in front or not
@@ -145,7 +178,7 @@ def test_other_formats_sizes_and_names(repo: Path, work: Path) -> None:
     chosen = ("--format=qcow2", "--size=3G", "--stateroot=lab", "--karg=root=LABEL=mine", "--karg=console=ttyS0")
     answer = held(image(repo, tiny.REF, target, "--json", *chosen))
     assert kind(target) == b"QFI\xfb" and virtual_size(target) == answer["size"] == 3 << 30
-    assert answer["kargs"] == ["rw", "systemd.gpt_auto=0", "root=LABEL=mine", "console=ttyS0"]
+    assert answer["kargs"] == ["rw", "systemd.gpt_auto=0", *WANTED, "root=LABEL=mine", "console=ttyS0"]
     assert answer["stateroot"] == "lab" and stat.S_IMODE(target.stat().st_mode) == 0o644
     raw = work / "back.raw"
     run(["qemu-img", "convert", "-O", "raw", target, raw])
@@ -174,21 +207,24 @@ def test_a_failure_at_any_step_leaves_nothing(repo: Path, work: Path, point: str
     assert [path.name for path in work.iterdir()] == [target.name] and target.read_text() == "what was here"
 
 
-@pytest.mark.parametrize("point", ["image-mount", "image-fill", "image-convert"])
+@pytest.mark.parametrize("point", ["image-work", "image-lock", "image-mount", "image-fill", "image-convert"])
 def test_kill_leaves_no_mount_and_no_loop_device(repo: Path, work: Path, point: str) -> None:
     image(repo, tiny.REF, work / "disk.raw", "--format=qcow2", code=-signal.SIGKILL, APT_OSTREE_FAULT=f"{point}:kill")
     assert not leaks.loops(work) and not leaks.mounts(work) and not (work / "disk.raw").exists()
     assert len(list(work.iterdir())) == 1
     # somebody who is at it keeps theirs; what only looks like one stays
-    busy, other = work / ".disk.raw-12345678", work / ".disk.raw-other"
-    for folder in (busy, other):
+    kept = {name: work / f".disk.raw-{name}" for name in ("begun_by", "busy1234", "other", "somebody")}
+    for folder in kept.values():
         folder.mkdir()
-    (busy / "apt-ostree.lock").touch()
-    (work / ".disk.raw-link").symlink_to(other)
-    with (busy / "apt-ostree.lock").open("rb+") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    (kept["somebody"] / "notes").touch()
+    (work / ".disk.raw-linked12").symlink_to(kept["other"])
+    names = kept["busy1234"] / "apt-ostree.lock", kept["begun_by"] / "apt-ostree.lock.new"
+    with names[0].open("wb") as lock, names[1].open("wb") as begun:
+        for held_by_them in (lock, begun):
+            fcntl.flock(held_by_them, fcntl.LOCK_EX)
         image(repo, tiny.REF, work / "disk.raw")
-    assert sorted(path.name for path in work.iterdir()) == [busy.name, ".disk.raw-link", other.name, "disk.raw"]
+    left = {".disk.raw-linked12", "disk.raw", *(folder.name for folder in kept.values())}
+    assert {path.name for path in work.iterdir()} == left and all(name.exists() for name in names)
 
 
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
@@ -217,6 +253,15 @@ def test_a_signal_leaves_nothing(repo: Path, work: Path, signum: signal.Signals)
 BAD: dict[str, tuple[tuple[str, ...], int, str]] = {
     "another branch": (("no/such", "DEST"), 1, "there is no branch 'no/such'"),
     "no kernel": (("no/initramfs", "DEST"), 1, "there is no initramfs.img"),
+    "an initramfs that is none": (("toy/initramfs", "DEST"), 1, "the initramfs is no archive"),
+    "an initramfs without ostree": (("plain/initramfs", "DEST"), 1, "it lacks: usr/lib/ostree/ostree-prepare-root"),
+    "an initramfs that starts nothing": (("idle/initramfs", "DEST"), 1, "it lacks: the link that starts it"),
+    "another architecture": (("arm64/dpkg", "DEST"), 1, "its packages are arm64"),
+    "another without dpkg": (("riscv64/packages", "DEST"), 1, "its packages are riscv64"),
+    "another by a list": (("arm64/pkglist", "DEST"), 1, "its packages are arm64"),
+    "another by metadata": (("arm64/metadata", "DEST"), 1, "its metadata says arm64"),
+    "another kernel": (("arm64/kernel", "DEST"), 1, "its kernel is arm64"),
+    "an argument of the commit": (("odd/kargs", "DEST"), 2, "kargs of the commit: 'ostree='"),
     "no directory": ((tiny.REF, "DEST/in/it"), 2, "there is no directory"),
     "a directory": ((tiny.REF, "."), 2, "is no file"),
     "a device": ((tiny.REF, "/dev/null"), 2, "is no file"),
@@ -233,8 +278,9 @@ BAD: dict[str, tuple[tuple[str, ...], int, str]] = {
 @pytest.mark.parametrize("name", BAD)
 def test_what_cannot_be_is_told_before_anything_is_written(repo: Path, work: Path, name: str) -> None:
     words, code, told = BAD[name]
-    done = image(repo, *(word.replace("DEST", str(work / "disk.raw")) for word in words), code=code)
-    assert told in done.stderr and "hint:" in done.stderr.lower() and not list(work.iterdir())
+    for more in ((), ("--dry-run",)):
+        done = image(repo, *(word.replace("DEST", str(work / "disk.raw")) for word in words), *more, code=code)
+        assert told in done.stderr and "hint:" in done.stderr.lower() and not list(work.iterdir())
 
 
 def test_missing_programs_are_named_by_their_packages(repo: Path, work: Path) -> None:

@@ -9,7 +9,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from apt_ostree import cpio
 from tests.support.process import run
+
+# what dracut's module of ostree leaves in an initramfs, as far as it matters
+OSTREE = (
+    "usr/lib/ostree/ostree-prepare-root",
+    "usr/lib/systemd/system/ostree-prepare-root.service",
+    "usr/lib/systemd/system/initrd-root-fs.target.wants/ostree-prepare-root.service",
+)
+
+
+def initramfs(*names: str) -> bytes:
+    """An archive of some small files."""
+    return cpio.archive(cpio.Member(name=name, mode=0o100755, data=b"#!x\n") for name in names)
 
 
 @dataclass(frozen=True, slots=True)
