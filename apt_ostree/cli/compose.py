@@ -146,13 +146,15 @@ def tree(settings: Settings, options: TreeOptions) -> int:
     fails, none has moved. --parent and --no-parent are about the tree itself, --script-timeout about the scripts of the
     layers' packages.
 
-    With --gpg-sign a commit is signed when it is made: no branch ever leads to one without a signature.
+    With --gpg-sign a commit is signed when it is made: no branch ever leads to one without a signature. One that need
+    not be made again is signed as well, by those of the keys that have not signed it yet.
 
     What was made is held to the lints of 'apt-ostree oci lint' before it is committed: nothing is, when a fatal one
     finds something; the others are warnings. Whether there is composefs is for the treefile alone to say.
 
     Nothing is composed when the treefile, what it refers to and the packages are those of the branch's commit. A layer
-    is made again when its own part has changed, or anything below it.
+    is made again when its own part has changed, or anything below it. --write-commitid-to writes the checksum of what
+    is there, then as well.
 
     Two runs with the same lockfile make the same commits, byte for byte: everything has the time that stands in the
     lockfile. Without one that is SOURCE_DATE_EPOCH of the environment, else the newest date of the archive's Release

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,12 +47,15 @@ class Request:
 def run(context: Context, request: Request) -> Result:
     """Make a commit of `branch` whose parent is `ref`. Raises AptOstreeError, ResolveError, VerificationError."""
     branch = requests.parse_branch(request.branch)
-    base = _base(request)
+    _base(request)  # a ref that is not there is told before anything is waited for
     names, local = install.parse(request.packages)
     wanted = resolve.Wanted(requested=names, local=local, recommends=context.options.recommends is not False)
     store = Store(request.repo)
     advice = unfetched.in_a_base(cache_only=context.options.cache_only)
-    with guarding.guarded(context, store, None) as guard, _sources(store, base.checksum, advice) as source:
+    with ExitStack() as held:
+        guard = held.enter_context(guarding.guarded(context, store, None))
+        base = _base(request)  # whoever was waited for may have moved the branch
+        source = held.enter_context(_sources(store, base.checksum, advice))
         inner = guard.context
         with phase(inner.reporter, "resolve", "Resolving dependencies"), _kernel_hint():
             root, resolution = resolve_on_base(

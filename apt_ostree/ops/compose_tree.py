@@ -14,9 +14,10 @@ from apt_ostree.compose import layers, tree
 from apt_ostree.context import Context
 from apt_ostree.errors import AptOstreeError, UsageError
 from apt_ostree.model import MadeCommit, PackageChange, Result
-from apt_ostree.ops import compose_choice, compose_layers
+from apt_ostree.ops import compose_choice, compose_layers, compose_signing
 from apt_ostree.ops.compose_choice import Chosen, choose
 from apt_ostree.ops.compose_layers import Stack
+from apt_ostree.ops.compose_signing import Lacking
 from apt_ostree.report import phase
 from apt_ostree.signing import Signing
 from apt_ostree.tools import dpkg, mmdebstrap, ostree
@@ -32,7 +33,7 @@ class Request:
     `locked`: take exactly what `lockfile` says (None: the one beside the treefile); `write_lockfile`: write it.
     `parent`: of the base, a revision, "" for none, None for the ref's commit. With `commit_file` the checksum of the
     last commit is written there and no ref is moved. `force`: also when the inputs are those of the refs' commits.
-    Every commit is born signed by the keys of `signing`.
+    Every commit is born signed by the keys of `signing`, one that stands gets the signatures it lacks.
     """
 
     treefile: Path
@@ -77,7 +78,8 @@ def run(context: Context, request: Request) -> Result:
 
     Raises UsageError, ResolveError, AptOstreeError, ToolMissingError, NotRootError.
     """
-    signer, target = signing.prepare(request.signing), _target(request)
+    signer = signing.prepare(request.signing)
+    target = replace(_target(request), signer=signer)
     found = layers.targets(target)
     if context.options.dry_run:
         with tempfile.TemporaryDirectory(prefix="apt-ostree-") as folder:
@@ -101,8 +103,7 @@ def _perform(guard: guarding.Guard, request: Request, stack: Stack, chosen: Chos
     kept = compose_layers.standing(stack, force=request.force)
     base = Result(command=context.options.command, changed=False, changes=_changes(stack))
     if len(kept) == 1 + len(stack.layers):
-        told = "\n".join(f"No change: {commit.ref} is {commit.checksum}" for commit in kept)
-        return replace(base, message=told, commit=kept[-1].checksum, commits=kept)
+        return _stands(context, request, target, replace(base, commit=kept[-1].checksum, commits=kept))
     fetched = _fetch(context, target, chosen)
     base = replace(base, download_bytes=fetched, duration=guard.durations.seconds)
     if context.options.download_only:
@@ -110,26 +111,51 @@ def _perform(guard: guarding.Guard, request: Request, stack: Stack, chosen: Chos
     unpacked = sum(package.size for layer in lock.layers for package in layer.packages) * _UNPACKED
     preflight.check_space(target.repo, download=0, installed=_ROOM + unpacked, alone=True)
     guard.held.phase("compose")
-    made, warnings = _make(context, stack, kept)
-    if request.commit_file:
-        compose_choice.write(request.commit_file, f"{made[-1].checksum}\n")
+    lacking = compose_signing.lacking(target, kept)
+    made, warnings = _make(context, stack, kept, lacking)
+    _write_commitid(request, made)
     return replace(
         base,
         changed=True,
         duration=guard.durations.seconds,
         warnings=warnings,
-        message="\n".join(map(_told, made)),
+        message="\n".join(_told(commit, lacking) for commit in made),
         commit=made[-1].checksum,
         commits=made,
     )
 
 
-def _told(commit: MadeCommit) -> str:
-    return f"{commit.ref} is {commit.checksum} ({commit.packages} packages{'' if commit.fresh else ', no change'})"
+def _stands(context: Context, request: Request, target: tree.Target, base: Result) -> Result:
+    """Compose nothing: only a signature may be missing, and who asked for the checksum gets it."""
+    lacking = compose_signing.lacking(target, base.commits)
+    if context.options.download_only:
+        told = "\n".join(compose_signing.would(base.commits, lacking)) or _unchanged(base.commits, {})
+        return replace(base, would_change=bool(lacking), message=told)
+    compose_signing.sign(target, lacking)
+    _write_commitid(request, base.commits)
+    return replace(base, changed=bool(lacking), message=_unchanged(base.commits, lacking))
+
+
+def _unchanged(kept: Sequence[MadeCommit], lacking: Lacking) -> str:
+    signed = [compose_signing.done(commit, lacking) for commit in kept]
+    return "\n".join(
+        f"{'' if now else 'No change: '}{commit.ref} is {commit.checksum}{now}"
+        for commit, now in zip(kept, signed, strict=True)
+    )
+
+
+def _write_commitid(request: Request, commits: Sequence[MadeCommit]) -> None:
+    if request.commit_file:
+        compose_choice.write(request.commit_file, f"{commits[-1].checksum}\n")
+
+
+def _told(commit: MadeCommit, lacking: Lacking) -> str:
+    same = "" if commit.fresh else f", no change{compose_signing.done(commit, lacking)}"
+    return f"{commit.ref} is {commit.checksum} ({commit.packages} packages{same})"
 
 
 def _make(
-    context: Context, stack: Stack, kept: tuple[MadeCommit, ...]
+    context: Context, stack: Stack, kept: tuple[MadeCommit, ...], lacking: Lacking
 ) -> tuple[tuple[MadeCommit, ...], tuple[str, ...]]:
     """Make every commit that does not stand; refs move when there is nothing left that could fail."""
     made, target = list(kept), stack.target
@@ -146,6 +172,7 @@ def _make(
         )
     while len(made) <= len(stack.layers):
         made.append(compose_layers.build(context, stack, made))
+    compose_signing.sign(target, lacking)
     if target.moves and stack.layers:
         _move(stack, [commit for commit in made if commit.fresh])
     return tuple(made), warnings
@@ -195,9 +222,11 @@ def _changes(stack: Stack) -> tuple[PackageChange, ...]:
 
 def _dry_run(context: Context, request: Request, stack: Stack) -> Result:
     kept = compose_layers.standing(stack, force=request.force)
-    same = len(kept) == 1 + len(stack.layers)
-    told = [] if kept else [f"{stack.target.ref} would be made of {len(stack.lock.packages)} packages by",
-                            shlex.join(tree.command_line(stack.target))]  # fmt: skip
+    told = list(compose_signing.would(kept, compose_signing.lacking(stack.target, kept)))
+    same = len(kept) == 1 + len(stack.layers) and not told
+    if not kept:
+        made_of = f"{stack.target.ref} would be made of {len(stack.lock.packages)} packages by"
+        told += [made_of, shlex.join(tree.command_line(stack.target))]
     for item, locked in list(zip(stack.layers, stack.lock.layers, strict=True))[max(len(kept) - 1, 0) :]:
         names = " ".join(package.name for package in locked.packages)
         told.append(f"{item.ref} would get {len(locked.packages)} packages on top of that: {names}")

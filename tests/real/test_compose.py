@@ -42,8 +42,14 @@ def test_one_lockfile_gives_one_commit(composing: Composing, tmp_path: Path) -> 
     made = composing.tree(treefile, first, "-C", "--lockfile", lock, "--write-lockfile", "--json").json
     toy = next(item for item in json.loads(lock.read_text())["packages"] if item["name"] == "toy")
     assert (toy["version"], made["commit"], made["download-bytes"]) == ("1", refs(first)[REF], 0)
-    unchanged = composing.tree(treefile, first, "-C", "--unchanged-exit-77", "--json", check=77).json
+    file, same = tmp_path / "id", ("--unchanged-exit-77", "--write-commitid-to", tmp_path / "id", "--json")
+    composing.tree(treefile, first, *same, "--dry-run", check=77)
+    composing.tree(treefile, first, *same, "--download-only", check=77)
+    assert not file.exists()
+    unchanged = composing.tree(treefile, first, "-C", *same, check=77).json
     assert not unchanged["changed"] and unchanged["commit"] == made["commit"]
+    assert file.read_text() == f"{made['commit']}\n", "a script that asks for the commit gets the one that stands"
+    file.unlink()
 
     composing.archive.publish(DebBuilder(name="toy", version="2", files={"/usr/share/toy": "two"}))
     told = composing.tree(treefile, first, "--dry-run", "--json").json  # without the lockfile: what there is now

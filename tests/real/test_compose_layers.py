@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from apt_ostree import commits, pkgdb, signatures
+from apt_ostree import commits, pkgdb, signatures, trees
 from tests.support.archive import SigningKey
 from tests.support.composing import REF, Composing, archive_of, refs
 from tests.support.debs import DebBuilder
@@ -113,6 +113,49 @@ def test_one_lockfile_gives_the_same_commits(composing: Composing, made: Made, s
     assert found == made.checksums[::-1] and refs(repo) == {}
     for checksum in found:
         assert signatures.of_commit(repo, checksum) == (signing_key.fingerprint[-16:],)
+
+
+def test_what_stands_is_signed_as_well(
+    composing: Composing, made: Made, signing_key: SigningKey, tmp_path: Path
+) -> None:
+    """By the keys that have not signed it, without being made again; told before, and no news when it is done."""
+    repo, file = composing.repo(), tmp_path / "commitid"
+    first, second, third = made.checksums
+    for ref, checksum in zip((REF, DESK, KIOSK), made.checksums, strict=True):
+        run(["ostree", "pull-local", f"--repo={repo}", made.repo, checksum])
+        run(["ostree", "refs", f"--repo={repo}", checksum, f"--create={ref}"])
+    run(["ostree", "gpg-sign", f"--repo={repo}", f"--gpg-homedir={signing_key.home}", second, signing_key.fingerprint])
+    before, key = refs(repo), (signing_key.fingerprint[-16:],)
+    same = ("--lockfile", made.lock, "--unchanged-exit-77", "--write-commitid-to", file, "--json")
+    sign = ("--gpg-sign", signing_key.fingerprint, "--gpg-homedir", signing_key.home)
+
+    def compose(*options: str | Path, check: bool | int = True) -> Any:
+        return held_to("result", composing.tree(made.treefile, repo, *options, check=check))
+
+    def signed() -> list[tuple[str, ...]]:
+        return [signatures.of_commit(repo, checksum) for checksum in made.checksums]
+
+    for only in ("--dry-run", "--download-only"):
+        told = compose(*same, *sign, only)
+        assert told["would-change"] and not told["changed"] and told["message"].count("would be signed by") == 2
+        assert signed() == [(), key, ()] and not file.exists()
+    assert not compose(*same, check=77)["changed"], "nobody is asked to sign"
+
+    done = compose(*same, *sign)
+    assert done["changed"] and signed() == [key] * 3 and refs(repo) == before
+    assert f"{REF} is {first}, now signed by {signing_key.fingerprint}" in done["message"]
+    assert f"No change: {DESK} is {second}\n" in done["message"] and file.read_text() == f"{third}\n"
+    assert "Found 1 signature" in run(["ostree", "show", f"--repo={repo}", second]).stdout, "nobody signs twice"
+    file.unlink()
+    again = compose(*same, *sign, check=77)
+    assert not again["changed"] and "signed" not in again["message"] and file.read_text() == f"{third}\n"
+
+    # what is below a layer that is made again
+    trees.object_path(repo, first, "commitmeta").unlink()
+    run(["ostree", "refs", f"--repo={repo}", "--delete", KIOSK])
+    made_again = compose(*same[:2], "--json", *sign)
+    assert [commit["new"] for commit in made_again["commits"]] == [False, False, True]
+    assert "no change, now signed by" in made_again["message"] and signed() == [key] * 3 and refs(repo) == before
 
 
 def test_only_what_changed_is_made_again(composing: Composing, made: Made) -> None:

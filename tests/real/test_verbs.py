@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
 
+from apt_ostree import commits, lock
+from apt_ostree.paths import Store
 from tests.support.archive import LocalRepo
+from tests.support.composing import refs
 from tests.support.ground import Ground
-from tests.support.process import run
+from tests.support.process import CHECKOUT, environment, run
 from tests.support.sysroots import Base, Sysroot, changes
 from tests.support.verbs import held_to, requested, says, tool, whole
 
@@ -230,6 +235,35 @@ def test_progress_as_json_lines(sysroot: Sysroot, repo: LocalRepo) -> None:
     assert held_to("result", done)["changed"]
     events = [json.loads(line) for line in done.stderr.splitlines()]
     assert len(events) > 8 and all(isinstance(event, dict) for event in events)
+
+
+def test_compose_install_goes_on_from_what_it_waited_for(
+    ground: Ground, base: Base, work: Path, tmp_path: Path
+) -> None:
+    bare, deb = work / "bare", tool("mine").build(tmp_path)
+    run(["ostree", "init", "--mode=bare", f"--repo={bare}"])
+    run(["ostree", "pull-local", f"--repo={bare}", base.repo, base.ref])
+    run(["ostree", "refs", f"--repo={bare}", base.ref, "--create=mine"])
+    argv = ground.argv("compose", "install", "--wait", "--repo", bare, "--ref", "mine", "--branch", "mine", deb)
+    with lock.hold(Store(bare), "another"):
+        second = subprocess.Popen(argv, env=environment({"PYTHONPATH": str(CHECKOUT)}))
+        until = time.monotonic() + 60
+        while str(Store(bare).lock) not in opened(second.pid):  # then it has looked at the ref
+            assert second.poll() is None and time.monotonic() < until
+            time.sleep(0.1)
+        moved = run(["ostree", "commit", f"--repo={bare}", "--branch=mine", f"--tree=ref={base.ref}"]).stdout.strip()
+    assert second.wait() == 0
+    found = [commit.checksum for commit in commits.ancestry(bare, refs(bare)["mine"])]
+    assert found[1:3] == [moved, base.checksum]
+
+
+def opened(pid: int) -> list[str]:
+    """The files a process has open."""
+    found = []
+    for entry in Path(f"/proc/{pid}/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):
+            found.append(str(entry.readlink()))
+    return found
 
 
 def test_compose_install(ground: Ground, base: Base, repo: LocalRepo, work: Path, tmp_path: Path) -> None:
