@@ -181,9 +181,9 @@ def _deploy(guard: Guard, planned: Planned, checksum: str) -> None:
     with guard.interrupts.shielded(), phase(context.reporter, "deploy", title):
         point("deploy")
         history.begin(context.paths.store, plan, planned.situation.first, _keep(guard, planned))
+        bootguard.note(context.paths)
         hold_base(context.paths.repo, plan.base.checksum)
         try:
-            bootguard.note(context.paths)
             with bootguard.guarded(context.paths):
                 if planned.target is not None and not context.options.lock_finalization:
                     switch_default(context.paths, planned.situation.system, planned.target)
