@@ -63,20 +63,28 @@ class Client:
     repo: Path
     publisher: Publisher
 
-    def pull(self, *options: str, check: bool = True, what: str = BRANCH) -> Done:
-        """`ostree pull`, not through the caches of an earlier one.
-
-        It comes first at the processor: libostree 2022.7 unpacks the parts of a delta in a thread, and when that has to
-        wait it asks for the objects in them as well.
-        """
+    def pull(self, *options: str, check: bool = True, what: str = BRANCH, inside: Path | None = None) -> Done:
+        """`ostree pull`, not through the caches of an earlier one; by the ostree `inside` a tree, or this machine's."""
         shutil.rmtree(self.repo / "tmp/cache", ignore_errors=True)
-        return run(["nice", "-n", "-20", "ostree", "pull", f"--repo={self.repo}", *options, REMOTE, what], check=check)
+        argv: list[str | Path] = []
+        repo = self.repo
+        if inside:
+            repo = Path("/run", self.repo.name)
+            argv = ["bwrap", "--die-with-parent", "--dev", "/dev", "--proc", "/proc", "--bind", self.repo, repo]
+            argv += ["--ro-bind", inside / "usr", "/usr", "--dir", "/tmp", "--dir", "/var/tmp"]
+            for name in ("bin", "lib", "lib64"):
+                argv += ["--symlink", f"usr/{name}", f"/{name}"]
+        return run([*argv, "ostree", "pull", f"--repo={repo}", *options, REMOTE, what], check=check)
 
-    def fetched(self, *options: str, what: str = BRANCH) -> dict[str, int]:
-        """Objects and deltas that a pull asks the server for, with their sizes in bytes."""
+    def fetched(self, *options: str, inside: Path, what: str = BRANCH) -> dict[str, int]:
+        """Objects and deltas that a pull asks the server for, with their sizes in bytes.
+
+        It is made by the ostree `inside` a tree, 2023.7 or later: one that is older begins to fetch the objects of a
+        commit while the parts of its delta are unpacked, and how many is a matter of luck.
+        """
         server = self.publisher.server
         server.requests.clear()
-        self.pull(*options, what=what)
+        self.pull(*options, what=what, inside=inside)
         asked = [path.lstrip("/") for path in server.requests]
         return {
             path: (server.directory / path).stat().st_size
