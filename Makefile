@@ -34,27 +34,29 @@ FIND_PYTHON = python=; \
 	done; \
 	[[ -n $$python ]] || { echo "Python 3.11 or later is needed" >&2; exit 5; }
 
-# What the program runs, then what only building and testing need.
+# What the program runs, and jq for the README's lines.
 PACKAGES := apt bubblewrap dpkg mount ostree mmdebstrap debian-archive-keyring uidmap util-linux \
 	dosfstools e2fsprogs fdisk grub-common grub-efi-amd64-bin grub-pc-bin mtools qemu-utils skopeo zstd \
-	crun docker-registry podman umoci \
-	apt-utils ca-certificates gpg gpg-agent groff-base jq libcap2-bin python3 python3-venv systemd
+	ca-certificates gpg gpg-agent jq python3 python3-venv systemd
+# What tests compare it with.
+PACKAGES_TEST := apt-utils crun docker-registry groff-base libcap2-bin podman umoci
 # What boots the disks it makes.
 PACKAGES_BOOT := ovmf qemu-system-x86
 
 help: ## Show this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-.PHONY: packages packages-boot
+.PHONY: packages packages-test packages-boot
 packages: WANTED = $(PACKAGES)
+packages-test: WANTED = $(PACKAGES_TEST)
 packages-boot: WANTED = $(PACKAGES_BOOT)
-packages packages-boot:
+packages packages-test packages-boot:
 	@have=" $$(dpkg-query --show --showformat='$${Package}=$${db:Status-Status} ' $(WANTED) 2>/dev/null || :)"; \
 	missing=; \
 	for package in $(WANTED); do [[ $$have == *" $$package=installed "* ]] || missing+=" $$package"; done; \
 	if [[ -n $$missing ]]; then \
 		echo "missing:$$missing"; \
-		(( EUID == 0 )) || { echo "as root: make setup" >&2; exit 6; }; \
+		(( EUID == 0 )) || { echo "as root: make $@" >&2; exit 6; }; \
 		apt-get update; \
 		apt-get install --assume-yes --no-install-recommends $$missing; \
 	fi
@@ -73,22 +75,22 @@ setup: packages ## Install missing Debian packages and make .venv, so that .venv
 demo: setup ## The main job on real Debian: compose, deploy, layer, fail, roll back (root; minutes the first time)
 	@APT_OSTREE=$(BIN)/apt-ostree tests/demo/demo.sh
 
-test: lint packages-boot ## Lint, then every test but the longest of those that boot (root; the first run composes Debian)
+test: lint packages-test packages-boot ## Lint, then every test but the longest of those that boot (root; the first run composes Debian)
 	$(PATIENT) $(PYTEST) $(PARALLEL) tests/boot/test_boot_image.py tests/unit tests/contract tests/real
 
-test-unit: setup ## Tests without root, network or namespaces; seconds
+test-unit: setup packages-test ## Tests without root, network or namespaces; seconds
 	$(PYTEST) -m 'not root' tests/unit tests/contract
 
-test-sequences: setup ## Two hundred random sequences of verbs against a model (root; about half an hour)
+test-sequences: setup packages-test ## Two hundred random sequences of verbs against a model (root; about half an hour)
 	APT_OSTREE_TEST_SEQUENCES=200 $(PYTEST) --numprocesses=2 --dist=load tests/real/test_sequences.py
 
-test-real: setup ## Tests on real Debian trees (root)
+test-real: setup packages-test ## Tests on real Debian trees (root)
 	$(PYTEST) $(PARALLEL) tests/real
 
-test-boot: setup packages-boot ## All that boots, in QEMU without KVM, and a tree made thrice (root; an hour)
+test-boot: setup packages-test packages-boot ## All that boots, in QEMU without KVM, and a tree made thrice (root; an hour)
 	$(PYTEST) tests/boot
 
-test-guest: setup packages-boot ## One machine's life in QEMU, boot after boot (root; half an hour)
+test-guest: setup packages-test packages-boot ## One machine's life in QEMU, boot after boot (root; half an hour)
 	$(PYTEST) tests/boot/test_guest.py
 
 lint: setup ## Style, types and layers
@@ -97,7 +99,7 @@ lint: setup ## Style, types and layers
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: setup ## Where time goes, as ratios to the plain tools (root)
+bench: setup packages-test ## Where time goes, as ratios to the plain tools (root)
 	$(BIN)/python -m tests.bench.bench
 
 docs: setup ## Write man/ and completions/ from the command tree

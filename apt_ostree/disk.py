@@ -176,3 +176,4 @@ class DiskImage:
     layout: Layout
     taken: int = 0
     duration: Mapping[str, float]
+    warnings: tuple[str, ...] = ()

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+CONTAINER_REFS = "ostree/container/"  # where imported images and their layers are kept, as ostree-ext keeps them
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SignedCommit:
@@ -48,6 +50,17 @@ class Summarised:
     summary: Summary
     changed: bool = False
     would_change: bool = False
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What its publisher may not want to be read: libostree puts every ref into a summary."""
+        count = sum(name.startswith(CONTAINER_REFS) for name in self.summary.branches)
+        if not count:
+            return ()
+        return (
+            f"{count} of the refs keep imported images ({CONTAINER_REFS}...), and tell where those came from: "
+            "import into a repo of its own, and bring branches here with ostree pull-local",
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 from apt_ostree.errors import AptOstreeError, ToolError
+from apt_ostree.publishing import CONTAINER_REFS
 from apt_ostree.tools import ostree
 
 MODES = ("archive", "bare-user", "bare")
@@ -46,6 +47,11 @@ def branches(repo: Path) -> dict[str, str]:
     """Branches of the repo itself, no remote's, and where they stand. Raises AptOstreeError."""
     names = sorted(name for name in ostree.refs(repo) if ":" not in name)
     return {name: resolve(repo, name) for name in names}
+
+
+def published(repo: Path) -> dict[str, str]:
+    """The branches that somebody made, without the refs that keep imported images. Raises AptOstreeError."""
+    return {name: commit for name, commit in branches(repo).items() if not name.startswith(CONTAINER_REFS)}
 
 
 def resolve(repo: Path, revision: str) -> str:

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from apt_ostree.report import Reporter
     from apt_ostree.transaction import Context
 
-EXAMPLES = Path(__file__).parent.parent / "data/treefiles"
 SCRIPT_TIMEOUT = 600.0  # seconds
 Options = TypeVar("Options")
 Body = Callable[[Settings, Options], int]
@@ -111,9 +110,9 @@ def absolute(path: str) -> Path:
 
 def treefile_path(argument: str) -> Path:
     """The treefile of this path; a bare name that is no file here is one of those that come with the program."""
-    path = absolute(argument)
-    shipped = EXAMPLES / f"{argument.removesuffix('.toml')}.toml"
-    return shipped if "/" not in argument and not path.exists() and shipped.is_file() else path
+    from apt_ostree.treefile import examples
+
+    return absolute(str(examples.find(argument, absolute("."))))
 
 
 def change(settings: Settings, options: Any, work: Callable[[Context], Result]) -> int:

@@ -71,7 +71,10 @@ class SignOptions(GpgSigning, Json, DryRun, Unchanged, Wait, Repo):
     ] = ""
     revisions: Annotated[
         Optional[list[str]],  # noqa: UP045 (click 8.1 takes no default but None for any number of arguments)
-        typer.Argument(metavar="COMMIT", help="A branch or a checksum. Without one: what every branch stands at."),
+        typer.Argument(
+            metavar="COMMIT",
+            help="A branch or a checksum. Without one: what every branch stands at, but no layers of imported images.",
+        ),
     ] = None
 
 

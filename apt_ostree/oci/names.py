@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from apt_ostree.errors import UsageError
+from apt_ostree.publishing import CONTAINER_REFS
 
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 INDEX = "application/vnd.oci.image.index.v1+json"
@@ -36,8 +37,8 @@ COMPONENTS = "ostree.components"
 REF_NAME = "org.opencontainers.image.ref.name"
 
 DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
-BLOB_REFS = "ostree/container/blob"
-IMAGE_REFS = "ostree/container/image"
+BLOB_REFS = f"{CONTAINER_REFS}blob"
+IMAGE_REFS = f"{CONTAINER_REFS}image"
 TRANSPORTS = ("docker", "oci", "oci-archive", "containers-storage")
 DEFAULT_TAG = "latest"
 

@@ -39,6 +39,7 @@ FORMATS = ("raw", "qcow2")
 _PROGRAMS = ("sfdisk", "mke2fs", "mkfs.fat", "mmd", "mcopy", "grub-mkimage", "mount", "umount", "ostree")
 _MODULES = "usr/lib/modules"
 _KERNEL = (bootable.KERNEL, bootable.INITRAMFS)
+_SSH_SERVERS = ("usr/sbin/sshd", "usr/sbin/dropbear", "usr/sbin/tinysshd")
 _ARCHIVE_SIZE = struct.Struct(">8xQ")  # head of a .filez: its length, padding, then the file's size (ostree-core.h)
 _OTHER_FILES = 3  # a directory has two objects in the repo and is one in the deployment: a block each
 
@@ -62,14 +63,14 @@ class Request:
 
 def execute(context: Context, request: Request) -> DiskImage:
     """Make the image, or with dry_run say how. Raises UsageError, ToolMissingError, NotRootError, AptOstreeError."""
-    plan, content = _plan(request)
-    answer = _answer(context, plan)
+    plan, found = _plan(request)
+    answer = _answer(context, plan, found)
     if context.options.dry_run:
         return answer
     durations = Durations()
     with _guarded(context):
         image.sweep(request.target)
-        _check_space(request, content)
+        _check_space(request, found.content)
         taken = image.make(plan, TeeReporter(context.reporter, durations))
     return replace(answer, changed=True, taken=taken, duration=durations.seconds)
 
@@ -84,15 +85,24 @@ def _guarded(context: Context) -> Iterator[None]:
         yield
 
 
-def _plan(request: Request) -> tuple[image.ImagePlan, disk.Content]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Found:
+    """What a commit takes on the root, the directory with its kernel, and whether it has an ssh server."""
+
+    content: disk.Content
+    folder: str
+    ssh_server: bool
+
+
+def _plan(request: Request) -> tuple[image.ImagePlan, _Found]:
     _check_request(request)
     _require_tools(request.format)
     commit = _commit(request)
     bootable.require_architecture(request.repo, commit)
     composefs.require_deployable(request.repo, commit)
-    content, folder = _measure(request.repo, commit)
-    bootable.require_kernel(request.repo, commit, folder)
-    layout = disk.lay_out(content, request.size, _identity())
+    found = _measure(request.repo, commit)
+    bootable.require_kernel(request.repo, commit, found.folder)
+    layout = disk.lay_out(found.content, request.size, _identity())
     plan = image.ImagePlan(
         repo=request.repo,
         ref=request.ref,
@@ -106,7 +116,7 @@ def _plan(request: Request) -> tuple[image.ImagePlan, disk.Content]:
         login=login.read(request.root_password_file, request.ssh_key_file),
         menu_timeout=request.menu_timeout,
     )
-    return plan, content
+    return plan, found
 
 
 def _check_request(request: Request) -> None:
@@ -170,13 +180,11 @@ def _identity() -> disk.Identity:
     )
 
 
-def _measure(repo: Path, checksum: str) -> tuple[disk.Content, str]:
-    """What the commit takes on the root, and the directory with its kernel.
-
-    Raises AptOstreeError when it has no kernel, or not all of its objects.
-    """
+def _measure(repo: Path, checksum: str) -> _Found:
+    """Walk through a commit. Raises AptOstreeError when it has no kernel, or not all of its objects."""
     trees, directories, kernels = Trees(repo), 0, dict[str, dict[str, int]]()
     files: dict[str, int] = {}
+    ssh_server = False
     for path, tree in trees.walk(commits.load(repo, checksum).root):
         directories += 1
         for name, found in tree.files.items():
@@ -184,6 +192,7 @@ def _measure(repo: Path, checksum: str) -> tuple[disk.Content, str]:
                 files[found] = disk.blocks(_size(repo, found))
             if name in _KERNEL and path.rpartition("/")[0] == _MODULES:
                 kernels.setdefault(path, {})[name] = files[found]
+            ssh_server |= f"{path}/{name}" in _SSH_SERVERS
     folder, kernel = max(kernels.items(), key=lambda found: len(found[1]), default=("", dict[str, int]()))
     missing = [name for name in _KERNEL if name not in kernel]
     if missing:
@@ -192,7 +201,8 @@ def _measure(repo: Path, checksum: str) -> tuple[disk.Content, str]:
             hint="add a kernel, dracut and ostree-boot to the treefile",
             code="no-kernel",
         )
-    return disk.Content(tree=_total(files.values(), directories), kernel=sum(kernel.values())), folder
+    content = disk.Content(tree=_total(files.values(), directories), kernel=sum(kernel.values()))
+    return _Found(content=content, folder=folder, ssh_server=ssh_server)
 
 
 def _total(sizes: Iterable[int], directories: int) -> int:
@@ -229,7 +239,8 @@ def _check_space(request: Request, content: disk.Content) -> None:
         )
 
 
-def _answer(context: Context, plan: image.ImagePlan) -> DiskImage:
+def _answer(context: Context, plan: image.ImagePlan, found: _Found) -> DiskImage:
+    silent = bool(plan.login.keys) and not found.ssh_server
     return DiskImage(
         command=context.options.command,
         changed=False,
@@ -242,4 +253,5 @@ def _answer(context: Context, plan: image.ImagePlan) -> DiskImage:
         login=plan.login.ways,
         layout=plan.layout,
         duration={},
+        warnings=("the tree has no ssh server: an ssh key lets nobody in before one is installed",) if silent else (),
     )

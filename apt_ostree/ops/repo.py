@@ -68,7 +68,7 @@ def sign(context: Context, request: SignRequest) -> Signed:
         raise UsageError("whose signature? No key is given", hint="say who signs: --gpg-sign KEYID")
     repos.require(request.repo)
     signer = signing.prepare(request.signing)
-    revisions = request.revisions or tuple(repos.branches(request.repo))
+    revisions = request.revisions or tuple(repos.published(request.repo))
     if not revisions:
         raise AptOstreeError(f"'{request.repo}' has no branch to sign", code="no-revision")
     wanted = {revision: repos.resolve(request.repo, revision) for revision in revisions}

@@ -99,8 +99,9 @@ LAYER_KEYS = (
 
 KEYS = (
     Key(name="include", kind="strings", pattern=WORD, section="The tree",
-        text="Treefiles whose keys hold here too, relative to this one. Lists are put one after the other, those of "
-             "the included file first; of everything else the including file has the last word."),
+        text="Treefiles whose keys hold here too, relative to this one, or names of those that come along. Lists are "
+             "put one after the other, those of the included file first; of everything else the including file has "
+             "the last word."),
     Key(name="ref", kind="string", pattern=REF, required=True,
         text="The branch the tree is committed to. ${suite}, ${architecture} (amd64), ${basearch} (x86_64) and "
              "${variant} in it stand for what the treefile says."),

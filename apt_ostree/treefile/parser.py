@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from apt_ostree.errors import UsageError
+from apt_ostree.treefile import examples
 from apt_ostree.treefile.keys import KEYS
 from apt_ostree.treefile.model import Account, File, Layer, Mirror, Treefile
 from apt_ostree.treefile.reader import Reader, key_names, read, require
@@ -43,7 +44,8 @@ def _text(path: Path) -> str:
         return path.read_text()
     except OSError as error:
         raise UsageError(
-            f"cannot read the treefile '{path}': {error.strerror}", hint="apt-ostree compose tree TREEFILE --repo REPO"
+            f"cannot read the treefile '{path}': {error.strerror}",
+            hint=f"name a file, or one that comes along: {', '.join(examples.names())}",
         ) from error
     except UnicodeDecodeError as error:
         raise UsageError(f"the treefile '{path}' is not UTF-8 text") from error
@@ -70,7 +72,7 @@ def _collect(path: Path, depth: int) -> dict[str, Any]:
     own["files"] = tuple(_with_content(reader, path.parent, item) for item in own.get("files", ()))
     merged: dict[str, Any] = {}
     for name in own.pop("include", ()):
-        merged = _merge(merged, _collect(path.parent / name, depth + 1))
+        merged = _merge(merged, _collect(examples.find(name, path.parent), depth + 1))
     return _merge(merged, own)
 
 

@@ -27,6 +27,7 @@ def as_json(made: DiskImage) -> dict[str, Any]:
         "root-uuid": made.layout.identity.root,
         "partitions": [_partition(part) for part in made.layout.partitions],
         "duration": dict(made.duration),
+        "warnings": list(made.warnings),
     }
 
 
@@ -58,5 +59,6 @@ def _lines(made: DiskImage, verbose: bool) -> Iterator[str]:
     yield f"Kernel arguments: {' '.join(made.kargs)}"
     if not made.login:
         yield "Nobody can log in yet: give --root-password-file or --ssh-key-file, or a credential (see --help)."
+    yield from (f"warning: {warning}" for warning in made.warnings)
     if verbose:
         yield from (f"{phase}: {seconds:.1f} s" for phase, seconds in made.duration.items())

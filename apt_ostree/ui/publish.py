@@ -51,7 +51,7 @@ def _summary(summary: Summary) -> dict[str, Any]:
 def summary_json(done: Summarised) -> dict[str, Any]:
     """`repo summary --json`."""
     flags = {"command": done.command, "changed": done.changed, "would-change": done.would_change}
-    return {**flags, **_summary(done.summary)}
+    return {**flags, **_summary(done.summary), "warnings": list(done.warnings)}
 
 
 def summary_text(done: Summarised, theme: Theme = PLAIN) -> str:
@@ -68,6 +68,7 @@ def _summary_lines(done: Summarised) -> Iterator[str]:
     yield f"Deltas:   {len(summary.deltas)}"
     yield f"Signed:   {', '.join(summary.signed_by) or 'no'}"
     yield f"Modified: {time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime(summary.modified)) if summary.modified else '-'}"
+    yield from (f"warning: {warning}" for warning in done.warnings)
 
 
 def delta_json(delta: Delta) -> dict[str, Any]:

@@ -47,6 +47,9 @@ def repo(big_folder: Any) -> Path:
     (tree / INITRAMFS).write_bytes(initramfs(*OSTREE))
     made.commit(tree, strings={"version": "13.1", "apt-ostree.kargs": json.dumps(WANTED)})
     made.commit(tree, ref="odd/kargs", strings={"apt-ostree.kargs": '["ostree=/x"]'})
+    (tree / "usr/sbin").mkdir()
+    (tree / "usr/sbin/sshd").write_text("sshd")
+    made.commit(tree, ref="with/sshd")
     dead(made, tree)
     return made.repo
 
@@ -195,6 +198,14 @@ def test_other_formats_sizes_and_names(repo: Path, work: Path) -> None:
     image(repo, tiny.REF, target, code=2)
     assert held(image(repo, tiny.REF, target, "--json", "--force"))["format"] == "raw"
     assert kind(target) != b"QFI\xfb"
+
+
+def test_a_key_for_a_tree_without_an_ssh_server_is_told(repo: Path, work: Path) -> None:
+    words = (work / "disk.raw", "--ssh-key-file", secrets(work)[1], "--dry-run")
+    (warning,) = held(image(repo, tiny.REF, *words, "--json"))["warnings"]
+    assert "no ssh server" in warning and f"warning: {warning}\n" in image(repo, tiny.REF, *words).stdout
+    assert held(image(repo, "with/sshd", *words, "--json"))["warnings"] == []
+    assert held(image(repo, tiny.REF, work / "disk.raw", "--dry-run", "--json"))["warnings"] == []
 
 
 @pytest.mark.parametrize("point", faults.IMAGE_POINTS)

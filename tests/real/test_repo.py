@@ -150,6 +150,21 @@ def test_keys_that_cannot_sign(server: Publisher, signing_key: SigningKey, work:
     assert files(server.repo) == before
 
 
+def test_refs_of_imported_images_are_not_signed_and_told(server: Publisher, signing_key: SigningKey) -> None:
+    one, two = (
+        server.commit({"usr/v": b"1"}),
+        server.commit({"usr/v": b"2"}, branch="ostree/container/blob/x"),
+    )
+    assert held_to("repo-summary", server.call("repo", "summary", "--json"))["branches"].keys() > {BRANCH}
+    signed = held_to("repo-sign", server.call("repo", "sign", "--json", key=signing_key))["commits"]
+    assert [commit["checksum"] for commit in signed] == [one]
+    (warning,) = held_to("repo-summary", server.call("repo", "summary", "--view", "--json"))["warnings"]
+    assert warning.startswith("1 of the refs keep") and warning in server.call("repo", "summary", "--view").stdout
+    server.call("repo", "sign", two, key=signing_key)
+    run(["ostree", "refs", f"--repo={server.repo}", "--delete", "ostree/container"])
+    assert held_to("repo-summary", server.call("repo", "summary", "--json"))["warnings"] == []
+
+
 def test_ed25519_with_an_ostree_that_has_it(server: Publisher, work: Path) -> None:
     """No Debian has one: a stand-in says it can and writes down what it is asked; all else is the real one's."""
     commit = server.commit({"usr/v": b"1"})

@@ -34,10 +34,23 @@ def test_every_example_parses_and_names_no_host(name: str) -> None:
 
 def test_which_examples_there_are() -> None:
     minimal = ["debian-12-minimal.toml", "debian-13-minimal.toml", "ubuntu-24.04-minimal.toml"]
-    assert sorted(EXAMPLES) == sorted(["debian-13-desktop.toml", *minimal])
+    assert sorted(EXAMPLES) == sorted(["debian-13-desktop.toml", "debian-13-server.toml", *minimal])
     with resources.as_file(resources.files("apt_ostree") / "data/treefiles/debian-13-desktop.toml") as path:
         (layer,) = treefile.load(path).layers
     assert layer.name == "desktop" and "task-xfce-desktop" in layer.packages
+
+
+def test_a_bare_name_is_a_file_here_or_an_example(tmp_path: Path) -> None:
+    mine, beside = tmp_path / "mine.toml", tmp_path / "debian-13-minimal"
+    mine.write_text('include = ["debian-13-minimal"]\nref = "mine"\n')
+    assert treefile.load(mine).suite == "trixie"
+    beside.write_text('suite = "sid"\n')
+    assert treefile.load(mine).suite == "sid"
+    for name in ("debian-13-none", "./debian-12-minimal", "a" * 300):
+        mine.write_text(f'include = ["{name}"]\nref = "mine"\n')
+        with pytest.raises(UsageError) as caught:
+            treefile.load(mine)
+        assert "debian-13-server" in caught.value.hint
 
 
 def test_mirrors_as_strings_and_tables() -> None:
