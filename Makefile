@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-unit test-real test-sequences test-boot test-guest lint bench docs deb install uninstall clean
+.PHONY: help setup demo demo-clean test test-unit test-real test-sequences test-boot test-guest lint bench docs deb install uninstall clean
 
 export DEBIAN_FRONTEND := noninteractive
 
@@ -20,6 +20,10 @@ DROPINS := finalize-staged boot-complete
 ZSH_COMPLETIONS ?= $(PREFIX)/share/zsh/site-functions
 VERSION = $(shell sed -n 's/^__version__ = "\(.*\)"$$/\1/p' apt_ostree/__init__.py)
 BIN := .venv/bin
+# Linters keep what they know at home: root's runs leave nothing here that others could not write.
+LINTED := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/apt-ostree-lint
+export RUFF_CACHE_DIR := $(LINTED)/ruff
+export MYPY_CACHE_DIR := $(LINTED)/mypy
 PYTEST := $(BIN)/python -m pytest
 # Real tests wait for disks and sandboxes: two at a time. A module stays on one worker, its trees are shared. They begin
 # in the order of the command line: what takes longest comes first.
@@ -75,6 +79,9 @@ setup: packages ## Install missing Debian packages and make .venv, so that .venv
 demo: setup ## The main job on real Debian: compose, deploy, layer, fail, roll back (root; minutes the first time)
 	@APT_OSTREE=$(BIN)/apt-ostree tests/demo/demo.sh
 
+demo-clean: ## Remove what the demo keeps (root)
+	@tests/demo/demo.sh clean
+
 test: lint packages-test packages-boot ## Lint, then every test but the longest of those that boot (root; the first run composes Debian)
 	$(PATIENT) $(PYTEST) $(PARALLEL) tests/boot/test_boot_image.py tests/unit tests/contract tests/real
 
@@ -97,7 +104,7 @@ lint: setup ## Style, types and layers
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/lint-imports
+	$(BIN)/lint-imports --cache-dir $(LINTED)/imports
 
 bench: setup packages-test ## Where time goes, as ratios to the plain tools (root)
 	$(BIN)/python -m tests.bench.bench

@@ -7,12 +7,14 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from apt_ostree import __version__
-from apt_ostree.cli import completion, treefile_page
+from apt_ostree.cli import completion, conf_page, treefile_page
 from apt_ostree.cli.pages import PROGRAM, Entry, Page, pages
 from apt_ostree.cli.roff import escape, paragraphs
 from apt_ostree.errors import EXIT_BUG, EXIT_UNCHANGED, AptOstreeError
 
 FILES = (
+    ("/etc/apt-ostree.conf", "Settings: apt-ostree.conf(5)."),
+    ("/etc/apt-ostree/health.d/", "Checks of a new deployment: apt-ostree-boot-check(1)."),
     ("/ostree/repo/extensions/apt-ostree/", "Downloaded packages, package lists, the lock and work directories."),
     ("/ostree/deploy/STATEROOT/deploy/CHECKSUM.SERIAL.origin", "What was requested for a deployment."),
     ("/var/log/apt-ostree/", "The log of each run, with all output of the packages' scripts."),
@@ -22,7 +24,15 @@ ENVIRONMENT = (
     ("APT_OSTREE_DEBUG", "When not empty, an internal error shows where it happened, as -vv does."),
     ("NO_COLOR", "When not empty, --color=auto means never."),
 )
-SEE_ALSO = ("ostree(1)", "rpm-ostree(1)", "apt-get(8)", "dpkg(1)", "bwrap(1)")
+SEE_ALSO = (
+    "apt-ostree.conf(5)",
+    "apt-ostree-treefile(5)",
+    "ostree(1)",
+    "rpm-ostree(1)",
+    "apt-get(8)",
+    "dpkg(1)",
+    "bwrap(1)",
+)
 
 
 def manuals(all_pages: Sequence[Page]) -> dict[str, str]:
@@ -32,7 +42,7 @@ def manuals(all_pages: Sequence[Page]) -> dict[str, str]:
     for one in all_pages:
         for alias in one.aliases:
             found[f"{PROGRAM}-{alias}.1"] = f".so man1/{one.manual}.1\n"
-    return {**found, treefile_page.NAME: treefile_page.roff()}
+    return {**found, treefile_page.NAME: treefile_page.roff(), conf_page.NAME: conf_page.roff()}
 
 
 def roff(one: Page, root: Page, all_pages: Sequence[Page]) -> str:

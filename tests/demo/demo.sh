@@ -1,6 +1,6 @@
 #!/bin/bash
 # The main job, on real Debian: compose a base, deploy it, layer packages, survive a broken one, go back.
-# Needs root. The composed base is kept, so a second run is quick.
+# Needs root. The composed base is kept, so a second run is quick; `demo.sh clean` removes all.
 set -euo pipefail
 
 TOOL=${APT_OSTREE:-.venv/bin/apt-ostree}
@@ -23,8 +23,14 @@ minus() { awk -v a="$1" -v b="$2" 'BEGIN { print a - b }'; }
 ao() { "$TOOL" --sysroot "$SYSROOT" "$@"; }
 show_ao() { show "$TOOL" --sysroot "$SYSROOT" "$@"; }
 clock_ao() { local name=$1; shift; clock "$name" "$TOOL" --sysroot "$SYSROOT" "$@"; }
+drop_machine() { # libostree makes its deployments immutable
+  [ -d "$SYSROOT" ] || return 0
+  find "$SYSROOT/ostree/deploy" -maxdepth 3 -mindepth 3 -type d -exec chattr -i {} + 2>/dev/null || true
+  rm -rf "$SYSROOT"
+}
 
 [ "$(id -u)" = 0 ] || { echo "the demo mounts and deploys: run it with sudo" >&2; exit 6; }
+if [ "${1-}" = clean ]; then drop_machine; rm -rf "$STATE"; exit; fi
 mkdir -p "$STATE"
 chmod 0700 "$STATE"
 
@@ -39,10 +45,7 @@ else
 fi
 
 say "2. A throw-away machine with this base deployed"
-if [ -d "$SYSROOT" ]; then
-  find "$SYSROOT/ostree/deploy" -maxdepth 3 -mindepth 3 -type d -exec chattr -i {} + 2>/dev/null || true
-  rm -rf "$SYSROOT"
-fi
+drop_machine
 mkdir -p "$SYSROOT"
 start=$EPOCHREALTIME
 ostree admin init-fs --modern "$SYSROOT" 2>/dev/null || ostree admin init-fs "$SYSROOT"
@@ -86,3 +89,4 @@ echo "ostree fsck: clean"
 say "Where time went"
 printf '%s\n' "${times[@]}"
 printf 'the logs of every run: %s\n' "$SYSROOT/ostree/deploy/debian/var/log/apt-ostree"
+printf '%s\n' "the machine and its base stay in $STATE until: make demo-clean"

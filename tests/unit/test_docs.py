@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from apt_ostree import errors
-from apt_ostree.cli import app, completion, manual, pages, roff, treefile_page
+from apt_ostree import config, errors
+from apt_ostree.cli import app, completion, conf_page, manual, pages, roff, treefile_page
 from apt_ostree.treefile.keys import KEYS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -66,6 +66,14 @@ def test_every_key_of_a_treefile_is_described() -> None:
     for key in (*KEYS, *(below for one in KEYS for below in one.keys)):
         name = key.name.replace("-", chr(92) + "-")
         assert f"\\fB{name}\\fR" in text and key.text.endswith("."), key.name
+
+
+def test_every_setting_is_described_with_its_default() -> None:
+    keys = {key: value for keys, _ in conf_page.settings() for key, value in keys}
+    assert set(keys) == set(config._KEYS) and all(text.endswith(".") for _, text in conf_page.settings())
+    shipped = config.parse("[Daemon]\n" + "".join(f"{key}={value}\n" for key, value in keys.items()))
+    assert shipped == config.Config()
+    assert all(f"\\fB{key}\\fR={value}" in conf_page.roff() for key, value in keys.items())
 
 
 def test_roff_escapes() -> None:
