@@ -44,8 +44,8 @@ PACKAGES := apt bubblewrap dpkg mount ostree mmdebstrap debian-archive-keyring u
 	ca-certificates gpg gpg-agent jq python3 python3-venv systemd
 # What tests compare it with.
 PACKAGES_TEST := apt-utils crun docker-registry groff-base libcap2-bin podman umoci
-# What boots the disks it makes.
-PACKAGES_BOOT := ovmf qemu-system-x86
+# What boots the disks it makes, and knocks at their door.
+PACKAGES_BOOT := openssh-client ovmf qemu-system-x86
 
 help: ## Show this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

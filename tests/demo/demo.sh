@@ -30,7 +30,12 @@ drop_machine() { # libostree makes its deployments immutable
 }
 
 [ "$(id -u)" = 0 ] || { echo "the demo mounts and deploys: run it with sudo" >&2; exit 6; }
-if [ "${1-}" = clean ]; then drop_machine; rm -rf "$STATE"; exit; fi
+if [ "${1-}" = clean ]; then
+  drop_machine
+  rm -rf "$REPO" "$STATE"/{stamp,broken,broken.deb,broken.err}
+  rmdir --ignore-fail-on-non-empty "$STATE"
+  exit
+fi
 mkdir -p "$STATE"
 chmod 0700 "$STATE"
 

@@ -105,7 +105,7 @@ class Guest:
     """A machine with a disk that is never changed itself; what boots write is kept in `folder`, boot after boot.
 
     `extra` are more raw disks, read-only for the guest: see `data_disk`. `durable`: flushes reach the file, as a
-    test that cuts the power needs it. `credentials` are more of systemd's, by name.
+    test that cuts the power needs it. `credentials` are more of systemd's, by name; `nic` as QEMU's option has it.
     """
 
     disk: Path
@@ -116,6 +116,7 @@ class Guest:
     memory: int = 2048  # MiB
     durable: bool = False
     credentials: Mapping[str, str] = field(default_factory=dict)
+    nic: str = "none"
     boots: int = 0
     _top: Path | None = field(default=None)
 
@@ -199,7 +200,7 @@ class Guest:
             "-m", str(self.memory),
             "-display", "none",
             "-monitor", "none",
-            "-nic", "none",
+            "-nic", self.nic,
             "-no-reboot",
             "-device", "virtio-rng-pci",
         ]  # fmt: skip
