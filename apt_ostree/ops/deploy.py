@@ -36,15 +36,10 @@ def _change(situation: Situation, finder: Finder, request: Request) -> Change:
     found = _find(situation, finder, request)
     commit, edits = found.commit, bool(request.install or request.uninstall)
     deployed = next((d for d in situation.system.deployments if d.checksum == commit.checksum), None)
-    if commit.layer is not None and deployed is None:
-        raise AptOstreeError(
-            f"{commit.checksum[:12]} is a layered commit that is not deployed",
-            hint=f"deploy the base it was made from: apt-ostree deploy {commit.layer.base}",
-        )
     change = Change(kind=TransactionKind.DEPLOY, origin=situation.origin, base=situation.base)
     if not edits and commit.checksum in (situation.first.checksum, situation.base.checksum):
         return replace(change, unchanged="No change.")
-    if deployed is not None and commit.layer is not None:
+    if deployed is not None and deployed.commit.layer is not None:
         return replace(change, base=deployed.base_commit or deployed.commit, target=deployed)
     return _edited(_moved(situation, change, found), situation, request)
 
@@ -71,12 +66,15 @@ def _find(situation: Situation, finder: Finder, request: Request) -> Found:
         )
     repo = situation.context.paths.repo
     starts = (remotes.read_ref(repo, source_of(situation.origin).ref), situation.base.checksum)
-    ours = [commit for start in starts if start for commit in commits.ancestry(repo, start)]
-    ours += [d.commit for d in situation.system.deployments if d.osname == situation.stateroot]
+    branch = [commit for start in starts if start for commit in commits.ancestry(repo, start)]
+    deployed = [d.commit for d in situation.system.deployments if d.osname == situation.stateroot]
     with contextlib.suppress(LookupError):
-        checksum = base.local(repo, kind if equals else "", value if equals else request.revision, ours)
+        checksum = base.local(repo, kind if equals else "", value if equals else request.revision, branch + deployed)
         if commits.whole(repo, checksum):
-            return _checked(situation, Found(commit=commits.load(repo, checksum).commit, repo=repo), ours, request)
+            found = Found(commit=commits.load(repo, checksum).commit, repo=repo)
+            if checksum not in {commit.checksum for commit in branch}:
+                _check(situation, found.commit, request)
+            return found
     return base.on_branch(
         finder,
         base.source(situation.origin),
@@ -85,8 +83,17 @@ def _find(situation: Situation, finder: Finder, request: Request) -> Found:
     )
 
 
-def _checked(situation: Situation, found: Found, ours: list[Commit], request: Request) -> Found:
-    known = {commit.checksum for commit in ours}
-    if found.commit.layer is None and not request.skip_branch_check and found.commit.checksum not in known:
-        base.require_binding(found.commit, base.source(situation.origin))
-    return found
+def _check(situation: Situation, commit: Commit, request: Request) -> None:
+    """Raises AptOstreeError for a commit beside the branch that cannot be a base here, or was not asked for as one.
+
+    On the branch even a layered one can: `compose install` makes such, for machines that follow them.
+    """
+    deployments = [d for d in situation.system.deployments if d.checksum == commit.checksum]
+    if commit.layer is not None and not deployments:
+        raise AptOstreeError(
+            f"{commit.checksum[:12]} is a layered commit that is not deployed",
+            hint=f"deploy the base it was made from: apt-ostree deploy {commit.layer.base}",
+        )
+    here = any(deployment.osname == situation.stateroot for deployment in deployments)
+    if commit.layer is None and not here and not request.skip_branch_check:
+        base.require_binding(commit, base.source(situation.origin))

@@ -46,13 +46,14 @@ def over_ssh(key: Path, port: int, command: str) -> str:
 
 
 def test_a_server_is_composed_and_answers_by_ssh(ground: Ground, work: Path) -> None:
-    base = basecache.base("debian-13-server")
+    base, repo = basecache.base("debian-13-server"), work / "repo"
+    run(["ostree", "init", "--mode=bare", f"--repo={repo}"])
+    run(["ostree", "pull-local", f"--repo={repo}", base.repo, base.ref])
     program = travel.Program().build(work)
-    where = ("--repo", base.repo, "--ref", base.ref, "--branch", BRANCH)
+    where = ("--repo", repo, "--ref", base.ref, "--branch", BRANCH)
     ground.apt_ostree("compose", "install", *where, "--cache-only", program)
-    mine = Base(
-        repo=base.repo, ref=BRANCH, checksum=run(["ostree", "rev-parse", f"--repo={base.repo}", BRANCH]).stdout.strip()
-    )
+    checksum = run(["ostree", "rev-parse", f"--repo={repo}", BRANCH]).stdout.strip()
+    mine = Base(repo=repo, ref=BRANCH, checksum=checksum)
     key, port = work / "key", free_port()
     run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key])
     disk = make(mine, work / "disk.qcow2", "--format=qcow2", "--ssh-key-file", f"{key}.pub")

@@ -103,6 +103,28 @@ def test_deploy_fetches_what_is_not_here(client: Sysroot, remote: Remote, repo: 
     assert verb(client, "deploy", "-y", "--skip-branch-check", stranger)["deployment"]["base-checksum"] == stranger
 
 
+def test_a_branch_of_compose_install_is_one_of_bases(client: Sysroot, remote: Remote, repo: LocalRepo) -> None:
+    branch, up = "mine/os", remote.base.checksum
+    run([
+        "ostree", "commit", f"--repo={remote.bare}", f"--branch={branch}", f"--tree=ref={up}", "--bootable",
+        f"--parent={up}", f"--add-metadata-string=apt-ostree.base={up}",
+    ])  # fmt: skip
+    first = run(["ostree", "rev-parse", f"--repo={remote.bare}", branch]).stdout.strip()
+    remote.sign(first, remote.key)
+    one, two = remote.release("13.1", branch=branch, parent=first), remote.release("13.2", branch=branch)
+    repo.publish(tool("foo"))
+    verb(client, "install", "-y", "foo")
+    assert verb(client, "rebase", "-y", f"origin:{branch}")["deployment"]["base-checksum"] == two
+    assert verb(client, "deploy", "-y", "13.1")["deployment"]["base-checksum"] == one and says(client, "foo") == "1.0"
+    own = verb(client, "deploy", "-y", two)["deployment"]
+    assert own["base-checksum"] == two and says(client, "foo") == "1.0"
+    run(["ostree", "refs", f"--repo={client.repo}", "--create=kept", own["checksum"]])
+    assert verb(client, "uninstall", "-y", "foo")["deployment"]["checksum"] == two
+    assert verb(client, "deploy", "-y", one)["deployment"]["checksum"] == one
+    told = verb(client, "deploy", "-y", own["checksum"], check=1)["error"]
+    assert "layered commit that is not deployed" in told["message"], "what was layered here is no base"
+
+
 def test_a_repository_on_a_disk(client: Sysroot, remote: Remote, repo: LocalRepo) -> None:
     branch = "usb/one"
     one = remote.release("20.1", branch=branch, parent=remote.base.checksum)
