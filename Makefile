@@ -20,8 +20,8 @@ DROPINS := finalize-staged boot-complete
 ZSH_COMPLETIONS ?= $(PREFIX)/share/zsh/site-functions
 VERSION = $(shell sed -n 's/^__version__ = "\(.*\)"$$/\1/p' apt_ostree/__init__.py)
 BIN := .venv/bin
-# Linters keep what they know at home: root's runs leave nothing here that others could not write.
-LINTED := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/apt-ostree-lint
+# Linters keep what they know at home, not here: what root's runs leave nobody else could write.
+LINTED := $(or $(XDG_CACHE_HOME),$(HOME:%=%/.cache),.cache)/apt-ostree-lint
 export RUFF_CACHE_DIR := $(LINTED)/ruff
 export MYPY_CACHE_DIR := $(LINTED)/mypy
 PYTEST := $(BIN)/python -m pytest
@@ -178,5 +178,5 @@ uninstall: ## Take what `make install` installed away
 	rm -rf $(DESTDIR)$(PREFIX)/share/doc/apt-ostree
 
 clean: ## Remove .venv and every generated file that is not committed
-	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache *.egg-info
+	rm -rf .venv build dist .pytest_cache *.egg-info "$(LINTED)"
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

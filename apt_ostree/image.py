@@ -8,6 +8,7 @@ by SIGKILL; the work directory beside the target can, until the next run for tha
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import glob
 import os
@@ -99,12 +100,24 @@ def _name(made: Path, plan: ImagePlan) -> None:
         made.replace(plan.target)
         return
     try:
-        os.link(made, plan.target)  # rename(2) would replace it
+        _claim(made, plan.target)
     except FileExistsError as error:
         raise AptOstreeError(
             f"'{plan.target}' has come to be while the image was made",
             hint="choose another name, or replace it with --force",
         ) from error
+
+
+def _claim(made: Path, target: Path) -> None:
+    """A rename(2) that replaces nothing. Raises FileExistsError."""
+    try:
+        os.link(made, target)
+    except OSError as error:
+        if error.errno not in (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS):
+            raise
+        # FAT and others have no hard links (link(2)): the name is taken first
+        os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+        made.replace(target)
 
 
 @contextmanager

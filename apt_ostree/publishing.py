@@ -41,6 +41,17 @@ class Summary:
     modified: int = 0  # seconds since the epoch, 0 when there is none
     signed_by: tuple[str, ...] = ()  # key ids, 16 hex digits each
 
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What its publisher may not want to be read: libostree puts every ref into a summary."""
+        count = sum(name.startswith(CONTAINER_REFS) for name in self.branches)
+        if not count:
+            return ()
+        return (
+            f"{count} of the refs keep imported images ({CONTAINER_REFS}...), and tell where those came from: "
+            "import into a repo of its own, and bring branches here with ostree pull-local",
+        )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Summarised:
@@ -50,17 +61,6 @@ class Summarised:
     summary: Summary
     changed: bool = False
     would_change: bool = False
-
-    @property
-    def warnings(self) -> tuple[str, ...]:
-        """What its publisher may not want to be read: libostree puts every ref into a summary."""
-        count = sum(name.startswith(CONTAINER_REFS) for name in self.summary.branches)
-        if not count:
-            return ()
-        return (
-            f"{count} of the refs keep imported images ({CONTAINER_REFS}...), and tell where those came from: "
-            "import into a repo of its own, and bring branches here with ostree pull-local",
-        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

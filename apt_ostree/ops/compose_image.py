@@ -30,7 +30,7 @@ from apt_ostree import (
 from apt_ostree.context import Context
 from apt_ostree.disk import DiskImage
 from apt_ostree.errors import AptOstreeError, ToolError, ToolMissingError, UsageError
-from apt_ostree.report import Durations, TeeReporter
+from apt_ostree.report import Durations, TeeReporter, Warned
 from apt_ostree.signals import Interrupts
 from apt_ostree.tools import mount, ostree
 from apt_ostree.trees import Trees, object_path
@@ -41,6 +41,7 @@ _MODULES = "usr/lib/modules"
 _KERNEL = (bootable.KERNEL, bootable.INITRAMFS)
 _SSH_SERVERS = ("usr/sbin/sshd", "usr/sbin/dropbear", "usr/sbin/tinysshd")
 _ARCHIVE_SIZE = struct.Struct(">8xQ")  # head of a .filez: its length, padding, then the file's size (ostree-core.h)
+_LONGEST = 240  # bytes of a name; that of the work directory beside it is a little longer, and may have 255
 _OTHER_FILES = 3  # a directory has two objects in the repo and is one in the deployment: a block each
 
 
@@ -65,6 +66,8 @@ def execute(context: Context, request: Request) -> DiskImage:
     """Make the image, or with dry_run say how. Raises UsageError, ToolMissingError, NotRootError, AptOstreeError."""
     plan, found = _plan(request)
     answer = _answer(context, plan, found)
+    for warning in answer.warnings:
+        context.reporter.event(Warned(message=warning))
     if context.options.dry_run:
         return answer
     durations = Durations()
@@ -127,6 +130,11 @@ def _check_request(request: Request) -> None:
     target = request.target
     if not target.parent.is_dir():
         raise UsageError(f"there is no directory '{target.parent}' for the image", hint=f"mkdir -p {target.parent}")
+    if len(os.fsencode(target.name)) > _LONGEST:
+        raise UsageError(
+            f"the name '{target.name[:30]}...' is longer than {_LONGEST} bytes",
+            hint="choose a shorter one for the image",
+        )
     if not os.path.lexists(target):
         return
     if not stat.S_ISREG(target.lstat().st_mode):

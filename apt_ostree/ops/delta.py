@@ -96,7 +96,15 @@ def _make(context: Context, request: Request, answer: Generated, signer: Signer 
         if signer:
             with phase(reporter, "summary", "Writing the summary"):
                 summary = summaries.update(request.repo, signer)
-    return replace(answer, changed=True, would_change=False, deltas=made, summary=summary, duration=durations.seconds)
+    return replace(
+        answer,
+        changed=True,
+        would_change=False,
+        deltas=made,
+        summary=summary,
+        warnings=(*answer.warnings, *(summary.warnings if summary else ())),
+        duration=durations.seconds,
+    )
 
 
 def _generate(request: Request, delta: Delta, reporter: Reporter) -> Delta:

@@ -15,6 +15,7 @@ from apt_ostree.guarding import refuse_links
 from apt_ostree.model import Result
 from apt_ostree.paths import Store
 from apt_ostree.publishing import Signed, SignedCommit, Summarised, Summary
+from apt_ostree.report import Warned
 from apt_ostree.signals import Interrupts
 from apt_ostree.signing import Signer, Signing
 from apt_ostree.tools import ostree
@@ -70,7 +71,11 @@ def sign(context: Context, request: SignRequest) -> Signed:
     signer = signing.prepare(request.signing)
     revisions = request.revisions or tuple(repos.published(request.repo))
     if not revisions:
-        raise AptOstreeError(f"'{request.repo}' has no branch to sign", code="no-revision")
+        raise AptOstreeError(
+            f"'{request.repo}' has no branch to sign",
+            hint=f"bring one: ostree pull-local --repo={request.repo} OTHER BRANCH",
+            code="no-revision",
+        )
     wanted = {revision: repos.resolve(request.repo, revision) for revision in revisions}
     if context.options.dry_run:
         found = tuple(_commit(request.repo, *item, signer) for item in wanted.items())
@@ -112,6 +117,13 @@ class SummaryRequest:
 
 def summary(context: Context, request: SummaryRequest) -> Summarised:
     """Bring the summary up to date and sign it. Raises UsageError, AptOstreeError."""
+    done = _summarised(context, request)
+    for warning in done.summary.warnings:
+        context.reporter.event(Warned(message=warning))
+    return done
+
+
+def _summarised(context: Context, request: SummaryRequest) -> Summarised:
     repos.require(request.repo)
     found = summaries.read(request.repo)
     command = context.options.command

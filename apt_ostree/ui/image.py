@@ -59,6 +59,5 @@ def _lines(made: DiskImage, verbose: bool) -> Iterator[str]:
     yield f"Kernel arguments: {' '.join(made.kargs)}"
     if not made.login:
         yield "Nobody can log in yet: give --root-password-file or --ssh-key-file, or a credential (see --help)."
-    yield from (f"warning: {warning}" for warning in made.warnings)
     if verbose:
         yield from (f"{phase}: {seconds:.1f} s" for phase, seconds in made.duration.items())

@@ -51,7 +51,7 @@ def _summary(summary: Summary) -> dict[str, Any]:
 def summary_json(done: Summarised) -> dict[str, Any]:
     """`repo summary --json`."""
     flags = {"command": done.command, "changed": done.changed, "would-change": done.would_change}
-    return {**flags, **_summary(done.summary), "warnings": list(done.warnings)}
+    return {**flags, **_summary(done.summary), "warnings": list(done.summary.warnings)}
 
 
 def summary_text(done: Summarised, theme: Theme = PLAIN) -> str:
@@ -68,7 +68,6 @@ def _summary_lines(done: Summarised) -> Iterator[str]:
     yield f"Deltas:   {len(summary.deltas)}"
     yield f"Signed:   {', '.join(summary.signed_by) or 'no'}"
     yield f"Modified: {time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime(summary.modified)) if summary.modified else '-'}"
-    yield from (f"warning: {warning}" for warning in done.warnings)
 
 
 def delta_json(delta: Delta) -> dict[str, Any]:
@@ -123,7 +122,8 @@ def generated_text(done: Generated, theme: Theme = PLAIN) -> str:
     if done.summary is None:
         lines.append("There is no summary: clients learn of deltas by it. Make one: apt-ostree repo summary")
     elif done.changed:
-        lines.append(f"The summary tells of them, signed by: {', '.join(done.summary.signed_by) or 'nobody'}")
+        told = "tells of them" if done.deltas else "is written anew"
+        lines.append(f"The summary {told}, signed by: {', '.join(done.summary.signed_by) or 'nobody'}")
     lines += [f"warning: {warning}" for warning in done.warnings]
     return "".join(f"{clean(line)}\n" for line in lines)
 

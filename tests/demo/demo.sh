@@ -30,14 +30,20 @@ drop_machine() { # libostree makes its deployments immutable
 }
 
 [ "$(id -u)" = 0 ] || { echo "the demo mounts and deploys: run it with sudo" >&2; exit 6; }
+[ ! -L "$STATE" ] && [ ! -L "$SYSROOT" ] || { echo "$STATE is a link, or has one: not the demo's" >&2; exit 1; }
+if [ -e "$STATE" ]; then # its name is known to everybody, and /var/tmp is everybody's
+  [ -O "$STATE" ] || { echo "$STATE is somebody else's: set APT_OSTREE_DEMO to another directory" >&2; exit 1; }
+  [ -e "$STATE/.demo" ] || [ -z "$(ls -A "$STATE")" ] || { echo "$STATE is not the demo's" >&2; exit 1; }
+fi
 if [ "${1-}" = clean ]; then
+  [ -d "$STATE" ] || exit 0
   drop_machine
-  rm -rf "$REPO" "$STATE"/{stamp,broken,broken.deb,broken.err}
-  rmdir --ignore-fail-on-non-empty "$STATE"
+  rm -rf --one-file-system "$STATE"
   exit
 fi
 mkdir -p "$STATE"
 chmod 0700 "$STATE"
+touch "$STATE/.demo"
 
 say "1. A base: real Debian 13, composed into an OSTree repo"
 [ -d "$REPO/objects" ] || ostree init --repo="$REPO" --mode=bare

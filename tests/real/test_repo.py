@@ -159,10 +159,13 @@ def test_refs_of_imported_images_are_not_signed_and_told(server: Publisher, sign
     signed = held_to("repo-sign", server.call("repo", "sign", "--json", key=signing_key))["commits"]
     assert [commit["checksum"] for commit in signed] == [one]
     (warning,) = held_to("repo-summary", server.call("repo", "summary", "--view", "--json"))["warnings"]
-    assert warning.startswith("1 of the refs keep") and warning in server.call("repo", "summary", "--view").stdout
+    assert warning.startswith("1 of the refs keep") and warning in server.call("repo", "summary", "--view").stderr
+    server.commit({"usr/v": b"3"})
+    made = held_to("delta-generate", server.call("delta", "generate", BRANCH, "--json", key=signing_key))
+    assert made["warnings"] == [warning], "it writes the summary too"
     server.call("repo", "sign", two, key=signing_key)
     run(["ostree", "refs", f"--repo={server.repo}", "--delete", "ostree/container"])
-    assert held_to("repo-summary", server.call("repo", "summary", "--json"))["warnings"] == []
+    assert held_to("repo-summary", server.call("repo", "summary", "--json", key=signing_key))["warnings"] == []
 
 
 def test_ed25519_with_an_ostree_that_has_it(server: Publisher, work: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from pathlib import Path
 
 import pytest
@@ -28,3 +30,19 @@ def test_a_sweep_takes_nothing_from_a_run_that_is_alive(
         image.sweep(target)
         assert (work / "disk.raw").exists() and list(tmp_path.iterdir()) == [work]
     assert swept == [moment == "image-lock"] and not list(tmp_path.iterdir())
+
+
+def test_a_name_is_taken_where_there_are_no_hard_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made, target = tmp_path / "made", tmp_path / "disk.raw"
+
+    def link(*_: object) -> None:
+        raise OSError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", link)
+    made.write_text("a disk")
+    image._claim(made, target)
+    assert target.read_text() == "a disk" and not made.exists()
+    made.write_text("another")
+    with pytest.raises(FileExistsError):
+        image._claim(made, target)
+    assert target.read_text() == "a disk" and made.exists()
