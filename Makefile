@@ -72,6 +72,7 @@ setup: packages ## Install missing Debian packages and make .venv, so that .venv
 .PHONY: .venv-anew
 .venv-anew:
 	@$(FIND_PYTHON); \
+	[[ ! -L .venv ]] || rm .venv; `# another checkout's is not ours to clear` \
 	$$python -m venv --clear .venv; \
 	$(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["dependency-groups"]["dev"], sep="\n")' > .venv/dev.txt; \
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable . --requirement .venv/dev.txt
