@@ -9,15 +9,18 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from apt_ostree import bls, sysroot
+from apt_ostree import bls, grubwords, sysroot
 from apt_ostree.paths import Paths
 
 # what libostree's back ends write into boot/loader, with every entry in them (ostree-bootloader-*.c)
 MENUS = ("syslinux.cfg", "extlinux.conf", "grub.cfg", "uEnv.txt")
 EFI_MENUS = "efi/EFI/*/grub.cfg"  # on EFI, the grub2 back end writes this one instead
+# GRUB's own configuration, and the commands that make a menu of a syslinux.cfg (as grubdisk.py has it)
+_GRUB_OWN = ("grub/grub.cfg", "grub2/grub.cfg", EFI_MENUS)
+_TRANSLATES = re.compile(r"^[^#\n]*\bsyslinux_(?:source|configfile)\b", re.MULTILINE)
 MAX_MENU = 4 << 20  # bytes
 _CHUNK = 1 << 20
 
@@ -30,6 +33,7 @@ class Seen:
     entry: bls.Entry
     wrong: str = ""
     hint: str = ""
+    changed: str = ""  # what of its kernel arguments the boot loader changes; it boots all the same
 
     @property
     def key(self) -> tuple[str, str]:
@@ -40,7 +44,31 @@ class Seen:
 def look(paths: Paths) -> tuple[Seen, ...]:
     """Every boot entry, the one that boots next in front."""
     texts = {path: _text(path) for path in menus(paths)}
-    return tuple(_seen(paths, name, entry, texts) for name, entry in sysroot.entries(paths))
+    seen = tuple(_seen(paths, name, entry, texts) for name, entry in sysroot.entries(paths))
+    return tuple(map(_read_by_grub, seen)) if scripted(paths) else seen
+
+
+def scripted(paths: Paths) -> bool:
+    """True when it is GRUB that reads the entries, in a language of its own (grubwords.py).
+
+    Its menu is a grub.cfg with the entries in it, or syslinux.cfg, which other boot loaders read as it is.
+    """
+    names = {path.name for path in menus(paths)}
+    own = (path for place in _GRUB_OWN for path in paths.boot.glob(place))
+    return "grub.cfg" in names or ("syslinux.cfg" in names and any(_TRANSLATES.search(_text(path)) for path in own))
+
+
+def _read_by_grub(seen: Seen) -> Seen:
+    options = seen.entry.options
+    karg = "" if seen.wrong else grubwords.worst(options)
+    if not karg:
+        return seen
+    told, hint = grubwords.told(karg), grubwords.remedy(karg)
+    if grubwords.bootable(options):
+        return replace(seen, changed=told, hint=hint)
+    return replace(
+        seen, wrong=f"{told}: nothing in the menu may boot", hint=f"{hint}; sudo apt-ostree cleanup --rollback"
+    )
 
 
 def menus(paths: Paths) -> Iterator[Path]:

@@ -126,6 +126,8 @@ def _entry(seen: bootfiles.Seen) -> Probe:
     label = f"boot entry {seen.name}"
     if seen.wrong:
         return failed(label, seen.wrong, seen.hint)
+    if seen.changed:
+        return warning(label, seen.changed, seen.hint)
     if not seen.entry.initrd:
         return warning(label, f"{seen.entry.linux} has no initramfs")
     return ok(label, seen.entry.title or seen.entry.linux)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
-from apt_ostree import aptroot, config, origin, overrides, pkgdb, resolve, sysroot
+from apt_ostree import aptroot, bootfiles, config, grubwords, origin, overrides, pkgdb, resolve, sysroot
 from apt_ostree.context import Context
 from apt_ostree.errors import AptOstreeError, NotOstreeError
 from apt_ostree.faults import point
@@ -115,7 +115,16 @@ def situate(context: Context) -> Situation:
 def make_plan(context: Context, make_change: MakeChange, apt_directory: Path) -> Planned:
     """Work out the whole plan. `apt_directory` is where apt keeps its private state. Raises AptOstreeError."""
     situation = situate(context)
-    change = make_change(situation)
+    planned = _planned(context, situation, make_change(situation), apt_directory)
+    if not planned.plan.no_change and bootfiles.scripted(context.paths):
+        target = planned.target  # it keeps its own
+        grubwords.require(
+            planned.plan.kargs if target is None else target.kargs, known=(target or situation.first).kargs
+        )
+    return planned
+
+
+def _planned(context: Context, situation: Situation, change: Change, apt_directory: Path) -> Planned:
     if situation.config.lock_layering:
         _refuse_layering(situation, change)
     if change.unchanged:

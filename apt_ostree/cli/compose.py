@@ -242,7 +242,8 @@ def image(settings: Settings, options: ImageOptions) -> int:
 
     The kernel arguments are those every disk needs, then the kargs of the treefile the commit was made from, then
     those of --karg. This is when the treefile's are applied: changes of them do not reach machines that exist, for
-    which there is 'apt-ostree kargs'.
+    which there is 'apt-ostree kargs'. GRUB reads them as a line of a script: what it would not hand to the kernel as it
+    is, such as $ or a semicolon that is not in double quotes, is refused.
 
     A commit that could not boot is refused before anything is written, with --dry-run too: one of another
     architecture than amd64, and one whose initramfs does not have what mounts a deployment (ostree-boot).

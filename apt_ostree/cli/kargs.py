@@ -71,6 +71,9 @@ def kargs(settings: Settings, options: KargsOptions) -> int:
     line is one change: deletions first, then replacements, then additions. An argument with spaces in its value is
     quoted for the kernel: --append='dyndbg="file a.c +p"'. Later deployments keep what was set. The argument ostree=
     is not among them.
+
+    Where the boot loader is GRUB, an argument that it would not hand to the kernel as it is gets refused: one with $,
+    a backslash or a single quote, and one with & ; < > { | or } outside of double quotes.
     """
     from apt_ostree import kargs as rules
     from apt_ostree.ops import kargs as op

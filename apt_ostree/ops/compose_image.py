@@ -7,7 +7,7 @@ import shutil
 import stat
 import struct
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,6 +19,7 @@ from apt_ostree import (
     composefs,
     disk,
     grubdisk,
+    grubwords,
     guarding,
     image,
     kargs,
@@ -105,6 +106,7 @@ def _plan(request: Request) -> tuple[image.ImagePlan, _Found]:
     composefs.require_deployable(request.repo, commit)
     found = _measure(request.repo, commit)
     bootable.require_kernel(request.repo, commit, found.folder)
+    typed = _read_by_grub("--karg", request.kargs)
     layout = disk.lay_out(found.content, request.size, _identity())
     plan = image.ImagePlan(
         repo=request.repo,
@@ -114,7 +116,7 @@ def _plan(request: Request) -> tuple[image.ImagePlan, _Found]:
         replaces=request.force,
         format=request.format,
         stateroot=request.stateroot,
-        kargs=image.kargs(layout, _wanted(request.repo, commit), kargs.words("--karg", request.kargs)),
+        kargs=image.kargs(layout, _wanted(request.repo, commit), typed),
         layout=layout,
         login=login.read(request.root_password_file, request.ssh_key_file),
         menu_timeout=request.menu_timeout,
@@ -178,7 +180,13 @@ def _commit(request: Request) -> str:
 
 def _wanted(repo: Path, checksum: str) -> tuple[str, ...]:
     """Kernel arguments of the treefile. Raises UsageError, CommitMetaError."""
-    return kargs.words("kargs of the commit", commitmeta.decode_kargs(commits.load(repo, checksum).metadata))
+    return _read_by_grub("kargs of the commit", commitmeta.decode_kargs(commits.load(repo, checksum).metadata))
+
+
+def _read_by_grub(place: str, typed: Sequence[str]) -> tuple[str, ...]:
+    found = kargs.words(place, typed)
+    grubwords.require(found, place=f"{place}: ")
+    return found
 
 
 def _identity() -> disk.Identity:

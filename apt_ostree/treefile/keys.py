@@ -146,7 +146,7 @@ KEYS = (
     Key(name="kargs", kind="strings", pattern=WORD,
         text="Kernel arguments the tree wants; they are in its /usr/lib/bootc/kargs.d and in the commit's metadata. "
              "compose image puts them on the command line of the disk it makes. Changes of them do not reach machines "
-             "that exist: apt-ostree kargs is for these."),
+             "that exist: apt-ostree kargs is for these. It refuses what GRUB does not hand to the kernel as it is."),
     Key(name="initramfs-args", kind="strings", pattern=WORD, text="Arguments for dracut(8)."),
     Key(name="machineid", kind="string", choices=("empty", "uninitialized"),
         text="What /etc/machine-id holds: with 'uninitialized' the first boot also applies systemd's presets; empty "

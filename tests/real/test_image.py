@@ -47,6 +47,7 @@ def repo(big_folder: Any) -> Path:
     (tree / INITRAMFS).write_bytes(initramfs(*OSTREE))
     made.commit(tree, strings={"version": "13.1", "apt-ostree.kargs": json.dumps(WANTED)})
     made.commit(tree, ref="odd/kargs", strings={"apt-ostree.kargs": '["ostree=/x"]'})
+    made.commit(tree, ref="grub/kargs", strings={"apt-ostree.kargs": json.dumps(["a={b}"])})
     (tree / "usr/sbin").mkdir()
     (tree / "usr/sbin/sshd").write_text("sshd")
     made.commit(tree, ref="with/sshd")
@@ -286,6 +287,10 @@ BAD: dict[str, tuple[tuple[str, ...], int, str]] = {
     "a size": ((tiny.REF, "DEST", "--size=much"), 2, "'much' is not a size"),
     "too small": ((tiny.REF, "DEST", "--size=64M"), 1, "too small"),
     "an argument": ((tiny.REF, "DEST", "--karg=ostree=x"), 2, "ostree="),
+    "a quote of GRUB's": ((tiny.REF, "DEST", "--karg=x=it's"), 2, "--karg: GRUB takes ' "),
+    "the end of GRUB's line": ((tiny.REF, "DEST", "--karg=slub_debug=FZ,a;P,b"), 2, "--karg: GRUB takes ; "),
+    "a variable of GRUB's": ((tiny.REF, "DEST", "--karg=memmap=10M$1G"), 2, "--karg: GRUB takes $ "),
+    "a block of GRUB's": (("grub/kargs", "DEST"), 2, "kargs of the commit: GRUB takes { "),
     "a stateroot": ((tiny.REF, "DEST", "--stateroot=../x"), 2, "cannot be a stateroot"),
     "no password": ((tiny.REF, "DEST", "--root-password-file=/dev/null"), 2, "must have one line"),
     "long name": ((tiny.REF, "x" * 241), 2, "is longer than 240 bytes"),
