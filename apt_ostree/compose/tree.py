@@ -76,12 +76,15 @@ def target(
 ) -> Target:
     """Look at the repo; nothing is changed. `parent`: a revision, "" for none, None for the ref's commit.
 
-    Raises AptOstreeError when `repo` is no ostree repo or has no such revision.
+    Raises AptOstreeError when `repo` is no ostree repo or has no such revision, UsageError when it cannot have the ref.
     """
     repos.require(repo)
     architecture = treefile.architecture or architecture
     ref = requests.parse_branch(resolved_ref(treefile, treefile.ref, architecture))
-    previous = ostree.rev_parse(repo, ref) if ref in ostree.refs(repo) else ""
+    existing = ostree.refs(repo)
+    if moves:
+        repos.check_branch(ref, existing)
+    previous = ostree.rev_parse(repo, ref) if ref in existing else ""
     former = commits.load(repo, previous).commit.version if previous else ""
     return Target(
         treefile=treefile,
