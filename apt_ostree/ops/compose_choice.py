@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import tempfile
 from collections.abc import Sequence
@@ -12,7 +13,7 @@ from apt_ostree import aptroot, fetch, lockfile, resolving
 from apt_ostree.compose import layers, selection
 from apt_ostree.compose.tree import Target
 from apt_ostree.context import Context
-from apt_ostree.errors import UsageError
+from apt_ostree.errors import NotRootError, UsageError
 from apt_ostree.lockfile import Lock, Locked
 from apt_ostree.report import phase
 from apt_ostree.treefile import examples
@@ -68,20 +69,37 @@ def lock_path(treefile: Path, given: Path | None) -> Path:
 
 
 def check_writable(path: Path) -> None:
-    """Raise UsageError for a file that `write` could not write: found now, and not after an hour of work."""
-    why = ""
+    """Ask for a file now what `write` would find after an hour of work.
+
+    Raises UsageError when it cannot be written, NotRootError when only this user may not.
+    """
+    try:
+        why = _hindrance(path)
+    except PermissionError as error:
+        why = error.strerror or str(error)
+        if os.geteuid() != 0:
+            raise NotRootError(f"'{path}' cannot be written: {why}", hint="sudo apt-ostree ...") from error
+    if why:
+        raise UsageError(f"'{path}' cannot be written: {why}", hint="name a file in a directory that is there")
+
+
+def _hindrance(path: Path) -> str:
+    """Why a file cannot be written, empty: it can. Raises PermissionError."""
     try:
         path.lstat()
     except FileNotFoundError:
         pass
+    except PermissionError:
+        raise
     except OSError as error:
-        why = error.strerror or str(error)
-    if not why and path.exists() and not path.is_file():
-        why = "it is a directory" if path.is_dir() else "it is no regular file"
-    if not why and not (path.parent.is_dir() and os.access(path.parent, os.W_OK | os.X_OK)):
-        why = f"'{path.parent}' is no directory one may write to"
-    if why:
-        raise UsageError(f"'{path}' cannot be written: {why}", hint="name a file in a directory that is there")
+        return error.strerror or str(error)
+    if path.exists() and not path.is_file():
+        return "it is a directory" if path.is_dir() else "it is no regular file"
+    if not path.parent.is_dir():
+        return f"there is no directory '{path.parent}'"
+    if not os.access(path.parent, os.W_OK | os.X_OK):
+        raise PermissionError(errno.EACCES, f"'{path.parent}' is no directory one may write to")
+    return ""
 
 
 def write(path: Path, text: str) -> None:

@@ -59,7 +59,7 @@ def _check_karg(text: str) -> None:
     try:
         kargs.words("kargs", (text,))
     except UsageError as error:  # its hint is about a command line
-        raise UsageError(error.message, hint="each entry is like quiet or console=ttyS0") from error
+        raise UsageError(error.message.removeprefix("kargs: "), hint="like quiet or console=ttyS0, each") from error
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

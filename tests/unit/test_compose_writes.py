@@ -13,7 +13,7 @@ import pytest
 from apt_ostree import image, repos, requests
 from apt_ostree.cli import compose_rootfs as cli
 from apt_ostree.cli.common import treefile_path
-from apt_ostree.errors import AptOstreeError, UsageError
+from apt_ostree.errors import AptOstreeError, NotRootError, UsageError
 from apt_ostree.model import MadeCommit
 from apt_ostree.ops import compose_choice, compose_lockfile, compose_rootfs, compose_tree
 from apt_ostree.report import Event, Warned
@@ -44,6 +44,14 @@ def test_where_no_file_can_be_is_told_before_the_work(tmp_path: Path) -> None:
     for name in ("file", "new", "link/new", "a" * 255):
         compose_choice.check_writable(tmp_path / name)
         compose_choice.write(tmp_path / name, "x")
+
+
+def test_who_may_not_write_is_told_to_be_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compose_choice.os, "access", lambda path, mode: False)  # of a read-only file system, to root
+    for uid, kind in ((0, UsageError), (1000, NotRootError)):
+        monkeypatch.setattr(compose_choice.os, "geteuid", lambda uid=uid: uid)
+        with pytest.raises(kind, match="cannot be written"):
+            compose_choice.check_writable(tmp_path / "id")
 
 
 @pytest.mark.parametrize("error", [OSError(36, "File name too long"), MemoryError(), KeyboardInterrupt()])
