@@ -123,7 +123,7 @@ install: packages ## Install below PREFIX=/usr/local (DESTDIR is honoured)
 		grep -rlIZ -- "$(DESTDIR)" $(DESTDIR)$(TREE)/{bin,pyvenv.cfg} | xargs -0 --no-run-if-empty sed -i "s|$(DESTDIR)||g"; fi
 	install -d $(DESTDIR)$(PREFIX)/bin
 	ln -sfn ../lib/apt-ostree/bin/apt-ostree $(DESTDIR)$(PREFIX)/bin/apt-ostree
-	install -D -m 0644 -t $(DESTDIR)$(EXAMPLES)/treefiles apt_ostree/data/treefiles/*
+	install -D -m 0644 -t $(DESTDIR)$(EXAMPLES)/treefiles apt_ostree/data/treefiles/*.toml
 	@$(MAKE) --no-print-directory install-files
 	@[[ -n "$(DESTDIR)" ]] || echo "Its services are enabled with: systemctl preset $$(sed -n 's/^enable //p' apt_ostree/data/deb/presets | xargs)"
 

@@ -106,6 +106,14 @@ class Delta:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Shown:
+    """The answer of `delta show`: deltas, and of those that cannot be read the name and why."""
+
+    deltas: tuple[Delta, ...]
+    damaged: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Generated:
     """The answer of `delta generate`."""
 

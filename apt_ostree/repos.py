@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
-from apt_ostree.errors import AptOstreeError, ToolError
+from apt_ostree.errors import AptOstreeError, ToolError, UsageError
 from apt_ostree.publishing import CONTAINER_REFS
 from apt_ostree.tools import ostree
 
@@ -47,6 +48,19 @@ def branches(repo: Path) -> dict[str, str]:
     """Branches of the repo itself, no remote's, and where they stand. Raises AptOstreeError."""
     names = sorted(name for name in ostree.refs(repo) if ":" not in name)
     return {name: resolve(repo, name) for name in names}
+
+
+def check_branch(ref: str, others: Iterable[str], *, of: str = "") -> None:
+    """Raise UsageError for a branch that cannot be made beside the others: refs are files, so none lies below another.
+
+    `of` tells whose branch it is.
+    """
+    for other in others:
+        if other.startswith(f"{ref}/") or ref.startswith(f"{other}/"):
+            raise UsageError(
+                f"the ref '{ref}'{of} cannot be beside '{other}': one is a folder of the other",
+                hint="refs are files of the repo; take names like debian/13/x86_64/desktop",
+            )
 
 
 def published(repo: Path) -> dict[str, str]:

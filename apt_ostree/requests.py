@@ -1,8 +1,9 @@
-"""What people type for packages -> PackageRequest. The one door between strings and types."""
+"""What people type for packages -> PackageRequest, and for a commit. The one door between strings and types."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 from apt_ostree.errors import UsageError
 from apt_ostree.model import LocalPackage, Package, PackageRequest
@@ -18,6 +19,11 @@ _LOCAL = re.compile(rf"(?P<sha>[0-9a-f]{{64}}):(?P<name>{NAME})_(?P<version>{VER
 REF = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9_][\w.-]*)*")
 STATEROOT = re.compile(r"[A-Za-z0-9][\w.-]{0,63}")
 OWN_REFS = "apt-ostree/"  # refs below it are made and removed by us
+_OWN_KEYS = ("apt-ostree.", "ostree.")
+# Bytes: `ostree commit` takes them as arguments. The kernel takes 128 KiB in one and, mostly, 2 MiB in all (execve(2)).
+_VALUE, _VALUES = 32 * 1024, 256 * 1024
+_FILE_NAME = 255  # bytes
+_VERSION = 255  # bytes, of a line in menus and reports
 
 
 def parse(text: str) -> PackageRequest:
@@ -52,11 +58,40 @@ def parse_branch(text: str) -> str:
     """The name of a branch to commit to. Raises UsageError for what is no ref name or is kept for our own refs."""
     if not REF.fullmatch(text):
         raise UsageError(f"'{text}' cannot be the name of a branch", hint="names are like 'debian/13/x86_64/mine'")
+    if any(len(name.encode()) > _FILE_NAME for name in text.split("/")):
+        raise UsageError(
+            f"the branch '{text[:40]}...' has a name longer than {_FILE_NAME} bytes in it",
+            hint="refs are files of the repo; take names like debian/13/x86_64/mine",
+        )
     if text.startswith(OWN_REFS):
         raise UsageError(
             f"the branch '{text}' is not yours: refs below {OWN_REFS} come and go", hint="choose another name"
         )
     return text
+
+
+def check_metadata(key: str, value: str) -> None:
+    """What somebody may add to a commit's metadata. Raises UsageError for what a commit says otherwise or cannot."""
+    if key == "version" or key.startswith(_OWN_KEYS):
+        raise UsageError(f"the key '{key}' is set otherwise", hint="choose another one, such as org.example.build")
+    if not key.isprintable() or not value.isprintable():
+        raise UsageError(f"'{key[:40]}' holds what cannot be printed", hint="one line of plain text")
+    if len(key.encode()) + len(value.encode()) > _VALUE:
+        raise UsageError(f"'{key[:40]}' is longer than {_VALUE} bytes", hint="put it into a file of the tree")
+
+
+def check_metadata_size(items: Iterable[tuple[str, str]]) -> None:
+    """All that somebody adds to the metadata of one commit, together. Raises UsageError for more than can be."""
+    if sum(len(key.encode()) + len(value.encode()) for key, value in items) > _VALUES:
+        raise UsageError(f"the metadata is longer than {_VALUES} bytes", hint="put it into files of the tree")
+
+
+def check_version(text: str) -> None:
+    """The version of a commit. Raises UsageError for what is not one line of text."""
+    if not text.isprintable():
+        raise UsageError(f"the version {text[:40]!r} holds what cannot be printed", hint="versions are like 13.1")
+    if len(text.encode()) > _VERSION:
+        raise UsageError(f"the version is longer than {_VERSION} bytes", hint="versions are like 13.1")
 
 
 def installed_size(text: str) -> int:

@@ -73,7 +73,8 @@ class LockfileOptions(Json, DryRun, CacheOnly, Unchanged, Wait, Repo):
         typer.Option(
             "--lockfile",
             metavar="FILE",
-            help="The file to write; without it, the one beside the treefile: tree.lock.json for tree.toml.",
+            help="The file to write; without it, the one beside the treefile: tree.lock.json for tree.toml. That of an "
+            "example is in the current directory.",
         ),
     ] = ""
 
@@ -105,8 +106,8 @@ class TreeOptions(GpgSigning, Json, DryRun, Download, CacheOnly, Scripts, Unchan
         typer.Option(
             "--lockfile",
             metavar="FILE",
-            help="The lockfile; without it, the one beside the treefile: tree.lock.json for tree.toml. Without "
-            "--write-lockfile it is honoured, as with --locked.",
+            help="The lockfile; without it, the one beside the treefile: tree.lock.json for tree.toml. That of an "
+            "example is in the current directory. Without --write-lockfile it is honoured, as with --locked.",
         ),
     ] = ""
     locked: Annotated[

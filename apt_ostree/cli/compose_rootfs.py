@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Annotated
 
 import typer
 
+from apt_ostree import requests
 from apt_ostree.cli.common import absolute, change, treefile_path, verb
 from apt_ostree.cli.options import DryRun, GpgSigning, Json, Repo, Settings, Wait, repeated
 from apt_ostree.cli.repo import signing
@@ -101,7 +104,7 @@ def commit(settings: Settings, options: CommitOptions) -> int:
         repo=absolute(options.repo),
         branch=options.branch,
         parent="" if options.no_parent else options.parent or None,
-        version=options.set_version,
+        version=_version(options.set_version),
         metadata=_metadata(options.metadata),
         commit_file=absolute(options.write_commitid_to) if options.write_commitid_to else None,
         signing=signing(options),
@@ -114,12 +117,32 @@ def _metadata(words: list[str]) -> dict[str, str]:
     found = {}
     for word in words:
         key, equals, value = word.partition("=")
-        if not equals or not key or not key.isprintable() or not value.isprintable():
-            raise UsageError(f"--metadata: '{word}' is not KEY=VALUE", hint="--metadata org.example.build=7")
-        if key == "version" or key.startswith(("apt-ostree.", "ostree.")):
+        if not equals or not key:
+            raise UsageError(f"--metadata: '{word[:40]}' is not KEY=VALUE", hint="--metadata org.example.build=7")
+        if key == "version":
             raise UsageError(f"--metadata: the key '{key}' is set otherwise", hint="for the version: --set-version")
+        with _told_by("--metadata"):
+            requests.check_metadata(key, value)
         found[key] = value
+    with _told_by("--metadata"):
+        requests.check_metadata_size(found.items())
     return found
+
+
+def _version(text: str) -> str:
+    """The value of --set-version. Raises UsageError."""
+    with _told_by("--set-version"):
+        requests.check_version(text)
+    return text
+
+
+@contextmanager
+def _told_by(option: str) -> Iterator[None]:
+    """A complaint about a value begins with its option."""
+    try:
+        yield
+    except UsageError as error:
+        raise UsageError(f"{option}: {error.message}", hint=error.hint) from error
 
 
 def register(compose: typer.Typer) -> None:

@@ -10,7 +10,7 @@ import typer
 from apt_ostree.cli.common import absolute, context, group, verb
 from apt_ostree.cli.options import DryRun, GpgSigning, Json, Repo, Settings, Unchanged, Wait
 from apt_ostree.cli.repo import signing, unchanged
-from apt_ostree.errors import UsageError
+from apt_ostree.errors import AptOstreeError, UsageError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,7 +94,8 @@ def show(settings: Settings, options: ShowOptions) -> int:
     """Show static deltas and what they save.
 
     For each delta: what a client downloads, what it would download without the delta, and the parts. Deltas with all
-    parts in the superblock are shown too.
+    parts in the superblock are shown too. Of several, one that is damaged is told beside the others; the exit status is
+    then 1.
     """
     from apt_ostree.cli import screen
     from apt_ostree.ops import delta as op
@@ -102,7 +103,7 @@ def show(settings: Settings, options: ShowOptions) -> int:
 
     found = op.show(absolute(options.repo), options.delta)
     screen.show(settings, options.json, lambda: view.shown_json(found), lambda theme: view.shown_text(found, theme))
-    return 0
+    return AptOstreeError.exit_code if found.damaged else 0
 
 
 def register(app: typer.Typer) -> None:

@@ -68,12 +68,7 @@ def _check_ref(layer: Layer, ref: str, taken: Sequence[str], existing: Sequence[
             f"the layer '{layer.name}' has the ref '{ref}', which is taken in the same treefile",
             hint="${layer} in a ref stands for the layer's name",
         )
-    for other in (*taken, *existing):
-        if other.startswith(f"{ref}/") or ref.startswith(f"{other}/"):
-            raise UsageError(
-                f"the ref '{ref}' of the layer '{layer.name}' cannot be beside '{other}': one is a folder of the other",
-                hint="refs are files of the repo; take names like debian/13/x86_64/desktop",
-            )
+    repos.check_branch(ref, (*taken, *existing), of=f" of the layer '{layer.name}'")
 
 
 def choose(directory: Path, target: Target, lock: Lock, reporter: Reporter) -> Lock:

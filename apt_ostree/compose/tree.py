@@ -27,7 +27,7 @@ from apt_ostree.treefile import Treefile, resolved_ref
 from apt_ostree.view.directory import open_directory
 from apt_ostree.view.model import View
 
-LAYOUT = 1  # raise it when the tree rules change: equal inputs then no longer mean an equal tree
+LAYOUT = 2  # raise it when the tree rules change: equal inputs then no longer mean an equal tree
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,12 +76,15 @@ def target(
 ) -> Target:
     """Look at the repo; nothing is changed. `parent`: a revision, "" for none, None for the ref's commit.
 
-    Raises AptOstreeError when `repo` is no ostree repo or has no such revision.
+    Raises AptOstreeError when `repo` is no ostree repo or has no such revision, UsageError when it cannot have the ref.
     """
     repos.require(repo)
     architecture = treefile.architecture or architecture
     ref = requests.parse_branch(resolved_ref(treefile, treefile.ref, architecture))
-    previous = ostree.rev_parse(repo, ref) if ref in ostree.refs(repo) else ""
+    existing = ostree.refs(repo)
+    if moves:
+        repos.check_branch(ref, existing)
+    previous = ostree.rev_parse(repo, ref) if ref in existing else ""
     former = commits.load(repo, previous).commit.version if previous else ""
     return Target(
         treefile=treefile,
@@ -253,6 +256,7 @@ def policy(treefile: Treefile) -> rules.Policy:
         removable=users.Removable(
             users=frozenset(treefile.ignore_removed_users), groups=frozenset(treefile.ignore_removed_groups)
         ),
+        files=frozenset(file.path for file in treefile.files),
     )
 
 

@@ -48,6 +48,7 @@ def run(context: Context, request: Request) -> Result:
     """Make a commit of `branch` whose parent is `ref`. Raises AptOstreeError, ResolveError, VerificationError."""
     branch = requests.parse_branch(request.branch)
     _base(request)  # a ref that is not there is told before anything is waited for
+    repos.check_branch(branch, ostree.refs(request.repo))
     names, local = install.parse(request.packages)
     wanted = resolve.Wanted(requested=names, local=local, recommends=context.options.recommends is not False)
     store = Store(request.repo)

@@ -20,7 +20,7 @@ from apt_ostree.tools import dpkg
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """Write the lockfile of `treefile` (None: the one beside it) with the package lists that are kept in `repo`."""
+    """Write the lockfile of `treefile` (None: `compose_choice.lock_path`) with the package lists kept in `repo`."""
 
     treefile: Path
     repo: Path
@@ -28,11 +28,12 @@ class Request:
 
     @property
     def lock_path(self) -> Path:
-        return self.lockfile or lockfile.beside(self.treefile)
+        return compose_choice.lock_path(self.treefile, self.lockfile)
 
 
 def run(context: Context, request: Request) -> Result:
     """Choose, compare, write. Raises UsageError, ResolveError, VerificationError, AptOstreeError, NotRootError."""
+    compose_choice.check_writable(request.lock_path)
     target = tree.target(treefile.load(request.treefile), request.repo.absolute(), dpkg.architecture())
     layers.targets(target)  # a treefile that cannot be composed has no lockfile
     if context.options.dry_run:

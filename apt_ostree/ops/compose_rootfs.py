@@ -90,7 +90,7 @@ def _alone(reporter: Reporter) -> Iterator[Path]:
     ):
         try:
             yield Path(folder)
-        except AptOstreeError:
+        except BaseException:  # a full disk and a bug leave it as half done as an error of ours
             reporter.event(Warned(message=_HALF_DONE))
             raise
 
@@ -118,8 +118,12 @@ def _head(repo: Path, branch: str) -> str:
 def commit(context: Context, request: CommitRequest) -> Result:
     """Check the tree, commit it. Raises UsageError, AptOstreeError, BusyError, NotRootError."""
     branch = requests.parse_branch(request.branch)
+    if request.commit_file:
+        compose_choice.check_writable(request.commit_file)
     guarding.require_root(context.options.command)
     repos.require(request.repo)
+    if not request.commit_file:
+        repos.check_branch(branch, ostree.refs(request.repo))
     signer = signing.prepare(request.signing)
     root = rootfs.require_directory(request.root)
     kernel = rootfs.check_image(root)

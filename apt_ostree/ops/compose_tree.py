@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 import tempfile
 from collections.abc import Sequence
@@ -30,7 +29,7 @@ _UNPACKED = 4  # what a layer's packages take, as a multiple of their archives
 class Request:
     """Compose `treefile` into `repo`.
 
-    `locked`: take exactly what `lockfile` says (None: the one beside the treefile); `write_lockfile`: write it.
+    `locked`: take exactly what `lockfile` says (None: `compose_choice.lock_path`); `write_lockfile`: write it.
     `parent`: of the base, a revision, "" for none, None for the ref's commit. With `commit_file` the checksum of the
     last commit is written there and no ref is moved. `force`: also when the inputs are those of the refs' commits.
     Every commit is born signed by the keys of `signing`, one that stands gets the signatures it lacks.
@@ -48,7 +47,7 @@ class Request:
 
     @property
     def lock_path(self) -> Path:
-        return self.lockfile or lockfile.beside(self.treefile)
+        return compose_choice.lock_path(self.treefile, self.lockfile)
 
     @property
     def choice(self) -> Path | None:
@@ -61,8 +60,8 @@ def _target(request: Request) -> tree.Target:
     if request.locked and request.write_lockfile:
         raise UsageError("--locked and --write-lockfile exclude each other", hint="leave one of them out")
     for path in (request.commit_file, request.lock_path if request.write_lockfile else None):
-        if path is not None and not os.access(path.parent, os.W_OK):  # found here, and not after an hour of work
-            raise UsageError(f"'{path}' cannot be written: '{path.parent}' is no directory one may write to")
+        if path is not None:
+            compose_choice.check_writable(path)
     parsed = treefile.load(request.treefile)
     return tree.target(
         parsed,

@@ -11,7 +11,7 @@ from apt_ostree import commits, deltas, repos, signing, summaries
 from apt_ostree.context import Context
 from apt_ostree.errors import AptOstreeError, UsageError
 from apt_ostree.ops.repo import publishing
-from apt_ostree.publishing import Delta, Generated
+from apt_ostree.publishing import Delta, Generated, Shown
 from apt_ostree.report import Durations, OutputLine, Reporter, TeeReporter, phase
 from apt_ostree.signing import Signer, Signing
 from apt_ostree.tools import ostree
@@ -124,8 +124,11 @@ def _measured(repo: Path, delta: Delta) -> Delta:
         return loaded
 
 
-def show(repo: Path, wanted: str) -> tuple[Delta, ...]:
-    """Deltas of a repo: all, the one of that name, or those to a revision. Raises AptOstreeError."""
+def show(repo: Path, wanted: str) -> Shown:
+    """Deltas of a repo: all, the one of that name, or those to a revision. Raises AptOstreeError.
+
+    Of several a damaged one is told beside the others.
+    """
     repos.require(repo)
     names = deltas.names(repo)
     if wanted and wanted not in names:
@@ -138,5 +141,11 @@ def show(repo: Path, wanted: str) -> tuple[Delta, ...]:
                 code="no-delta",
             )
     elif wanted:
-        names = (wanted,)
-    return tuple(_measured(repo, deltas.load(repo, name)) for name in names)
+        return Shown(deltas=(_measured(repo, deltas.load(repo, wanted)),))
+    found, damaged = list[Delta](), dict[str, str]()
+    for name in names:
+        try:
+            found.append(_measured(repo, deltas.load(repo, name)))
+        except deltas.DeltaError as error:
+            damaged[name] = error.message
+    return Shown(deltas=tuple(found), damaged=damaged)

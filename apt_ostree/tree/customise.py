@@ -6,7 +6,7 @@ The tree's own programs do it, in the sandbox, so that it comes out as it would 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from apt_ostree import run
@@ -35,7 +35,7 @@ def apply(root: Path, treefile: Treefile, work: Path, on_line: OnLine) -> tuple[
     """
     prefix = sandbox.for_scripts(root, work / "none")
     _accounts(prefix, treefile)
-    _files(root, treefile.files)
+    write_files(root, treefile.files)
     _language(root, treefile, prefix)
     _zone(root, treefile.timezone)
     _units(prefix, treefile)
@@ -44,9 +44,7 @@ def apply(root: Path, treefile: Treefile, work: Path, on_line: OnLine) -> tuple[
         fsops.write(root, KARGS, f"kargs = {json.dumps(list(treefile.kargs))}\n")
     if not treefile.documentation:
         fsops.write(root, _DOCUMENTATION_CONF, "".join(f"{line}\n" for line in WITHOUT_DOCUMENTATION))
-    for pattern in treefile.remove_files:
-        for path in sorted(root.glob(pattern.lstrip("/"))):
-            fsops.discard(root, str(path.relative_to(root)))
+    warnings = (*warnings, *remove_files(root, treefile.remove_files))
     _scripts(root, treefile.postprocess, work, on_line)
     return warnings
 
@@ -78,7 +76,8 @@ def _id(account: Account) -> str:
     return "-" if account.id < 0 else str(account.id)
 
 
-def _files(root: Path, files: Sequence[File]) -> None:
+def write_files(root: Path, files: Iterable[File]) -> None:
+    """Put the treefile's own files into a tree. Raises AptOstreeError (code `unsafe-tree`)."""
     for file in files:
         rel = file.path.lstrip("/")
         if file.link:
@@ -87,6 +86,30 @@ def _files(root: Path, files: Sequence[File]) -> None:
             fsops.write(root, rel, Path(file.source).read_bytes(), int(file.mode, 8))
         else:
             fsops.write(root, rel, file.content, int(file.mode, 8))
+
+
+def remove_files(root: Path, patterns: Iterable[str]) -> tuple[str, ...]:
+    """Remove what patterns match in a tree, nothing behind a link; returns a warning for what removes nothing."""
+    return tuple(warning for pattern in patterns for warning in _remove(root, pattern))
+
+
+def _remove(root: Path, pattern: str) -> Iterator[str]:
+    found = sorted(root.glob(pattern.lstrip("/")))
+    if not found:
+        yield f"'{pattern}' of remove-files matches nothing"
+    links = {path: link for path in found if (link := _link_above(root, path))}  # asked before anything goes
+    for path in found:
+        if path not in links:
+            fsops.discard(root, str(path.relative_to(root)))
+    if links:
+        path, link = next(iter(links.items()))
+        told, more = f"/{path.relative_to(root)} is behind the link /{link.relative_to(root)}", len(links) - 1
+        yield f"'{pattern}' of remove-files: {told} and stays{f', and {more} more' if more else ''}"
+
+
+def _link_above(root: Path, path: Path) -> Path | None:
+    above = (parent for parent in path.parents if parent != root and parent.is_relative_to(root))
+    return next((parent for parent in above if parent.is_symlink()), None)
 
 
 def _language(root: Path, treefile: Treefile, prefix: Sequence[str]) -> None:

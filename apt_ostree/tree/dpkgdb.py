@@ -120,12 +120,13 @@ def find_owner(root: Path, path: str) -> str:
 def _paths(content: bytes, wanted: tuple[bytes, ...]) -> Iterable[str]:
     for line in content.split(b"\n"):
         if line.startswith(wanted):
-            yield _canonical(os.fsdecode(line))
+            yield canonical(os.fsdecode(line))
         elif line in (b"/home", b"/root", b"/opt", b"/srv", b"/mnt", b"/usr/local"):
             yield dict(_TOPS)[line.decode()]
 
 
-def _canonical(path: str) -> str:
+def canonical(path: str) -> str:
+    """A path by the name an image has for it: /var/home/x for /home/x, others as they are."""
     for alias, place in _ALIASES:
         if path.startswith(alias):
             return place + path[len(alias) :]

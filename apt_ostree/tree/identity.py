@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Collection
 from pathlib import Path
 
 from apt_ostree.tree import fsops
 
 _HOST_KEY = re.compile(r"ssh_host_\w+_key(\.pub)?")
+_RESOLVER = "etc/resolv.conf"
 _BOOTSTRAP = (
     "etc/.resolv.conf.systemd-resolved.bak",
     "etc/apt/apt.conf.d/99mmdebstrap",
@@ -36,10 +38,11 @@ ExecStart=/usr/bin/ssh-keygen -A
 """
 
 
-def apply(root: Path, *, compose: bool, machine_id: str = "") -> None:
+def apply(root: Path, *, compose: bool, machine_id: str = "", given: Collection[str] = ()) -> None:
     """Take identity out of a tree with a real /etc. `compose`: also what the bootstrap left in its configuration.
 
-    `machine_id` is what /etc/machine-id holds: nothing, or `uninitialized`.
+    What has one of the `given` paths is no bootstrap's, but the treefile's. `machine_id` is what /etc/machine-id holds:
+    nothing, or `uninitialized`.
     """
     etc = root / "etc"
     # empty: each machine gets its own id at first boot, without first-boot presets (machine-id(5))
@@ -51,10 +54,9 @@ def apply(root: Path, *, compose: bool, machine_id: str = "") -> None:
         fsops.write(root, "etc/machine-id", text, 0o444)
     _ssh(root)
     if compose:
-        for rel in _BOOTSTRAP:
-            fsops.discard(root, rel)
-        if fsops.is_file(etc / "resolv.conf"):
-            fsops.remove(etc / "resolv.conf")
+        for rel in (*_BOOTSTRAP, *((_RESOLVER,) if fsops.is_file(root / _RESOLVER) else ())):
+            if f"/{rel}" not in given:
+                fsops.discard(root, rel)
 
 
 def _ssh(root: Path) -> None:

@@ -38,6 +38,7 @@ class Policy:
     hostname: str = ""
     machine_id: str = ""  # what /etc/machine-id holds
     removable: Removable = field(default_factory=Removable)  # accounts that may be gone
+    files: frozenset[str] = frozenset()  # paths that the treefile itself fills
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,7 +99,7 @@ def arrange(job: FinishJob) -> Arranged:
         pyc.normalise(root / "usr")
     version, dropped = kernel.apply(root)
     dpkgdb.apply(root, job.var)
-    identity.apply(root, compose=job.compose, machine_id=job.policy.machine_id)
+    identity.apply(root, compose=job.compose, machine_id=job.policy.machine_id, given=job.policy.files)
     if job.policy.hostname:
         fsops.write(root, "etc/hostname", f"{job.policy.hostname}\n")
     layout.homes(root)
@@ -120,7 +121,7 @@ def seal(job: FinishJob, arranged: Arranged) -> FinishReport:
         groups=arranged.groups,
         kernel=arranged.kernel,
         dropped=arranged.dropped,
-        warnings=_warnings(job, arranged.kernel),
+        warnings=_warnings(job, arranged),
     )
 
 
@@ -147,7 +148,14 @@ def _names(root: Path) -> var.Names:
     )
 
 
-def _warnings(job: FinishJob, version: str) -> tuple[str, ...]:
-    if job.compose and not version:
-        return ("the tree has no kernel: it can be layered on and exported, but not booted",)
-    return ()
+def _warnings(job: FinishJob, arranged: Arranged) -> tuple[str, ...]:
+    """What a person should know. Of what was dropped that is what somebody named: nobody misses the rest."""
+    named = {dpkgdb.canonical(path): path for path in job.policy.files}
+    found = [
+        f"'{named[path]}' of files is not in the image: a line in tmpfiles.d makes it on each machine instead"
+        for path in arranged.dropped
+        if path in named
+    ]
+    if job.compose and not arranged.kernel:
+        found.append("the tree has no kernel: it can be layered on and exported, but not booted")
+    return tuple(found)

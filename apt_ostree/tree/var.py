@@ -65,6 +65,8 @@ class _Sorter:
 
     def add(self, line: Line, creators: frozenset[str]) -> None:
         if self.shipped.get(line.path, set()) & creators:
+            if line.kind == "L":
+                self.dropped.append(line.path)
             return
         self.lines.setdefault(self.owners.of(line.path), []).append(line)
 
@@ -198,6 +200,7 @@ def _is_state(rel: str, place: str) -> bool:
 def _file(sorter: _Sorter, entry: fsops.Entry) -> None:
     path = f"/var/{entry.rel}"
     if sorter.shipped.get(path, set()) & tmpfiles.CREATES_FILE:
+        sorter.dropped.append(path)
         return
     _factory_parents(sorter.root, entry)
     fsops.move(entry.path, sorter.root, f"{FACTORY}{path}")

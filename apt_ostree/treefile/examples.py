@@ -13,6 +13,11 @@ def names() -> list[str]:
     return sorted(path.stem for path in _FOLDER.glob(f"*{_SUFFIX}"))
 
 
+def is_one(path: Path) -> bool:
+    """True for a treefile that came along: its folder is the program's, and nobody's to write to."""
+    return path.parent.resolve() == _FOLDER.resolve()
+
+
 def find(name: str, folder: Path) -> Path:
     """The treefile `name` means in `folder`: a file there, else one of those that come along."""
     path, bare = folder / name, name.removesuffix(_SUFFIX)

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 
+from apt_ostree import kargs, requests
+from apt_ostree.errors import UsageError
+from apt_ostree.treefile import places
 from apt_ostree.treefile.model import VARIANTS
 
 SUITE = re.compile(r"[a-z0-9][a-z0-9.+-]*(/[a-z0-9.+-]+)*")
@@ -32,6 +36,30 @@ MODE = re.compile(r"[0-7]{3,4}")
 WORD = re.compile(r"[^\x00-\x1f\x7f]+")
 LAYER = re.compile(r"[a-z0-9][a-z0-9.-]{0,62}")
 META = re.compile(r"[A-Za-z0-9][\w.-]*")
+_NAME_BYTES, _PATH_BYTES = 255, 2048  # of the 4096 of a whole path the tree's own place needs some (path_resolution(7))
+
+
+def _check_path(text: str) -> None:
+    if any(len(name.encode()) > _NAME_BYTES for name in text.split("/")):
+        raise UsageError(f"a name in the path is longer than {_NAME_BYTES} bytes", hint="no file can be called so")
+    _check_length(text)
+
+
+def _check_length(text: str) -> None:
+    if len(text.encode()) > _PATH_BYTES:
+        raise UsageError(f"the path is longer than {_PATH_BYTES} bytes", hint="shorten it")
+
+
+def _check_pattern(text: str) -> None:
+    _check_path(text)
+    places.check_links(text)
+
+
+def _check_karg(text: str) -> None:
+    try:
+        kargs.words("kargs", (text,))
+    except UsageError as error:  # its hint is about a command line
+        raise UsageError(error.message.removeprefix("kargs: "), hint="like quiet or console=ttyS0, each") from error
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,12 +67,15 @@ class Key:
     """One key. `kind`: string, number, boolean, strings, table (of strings), tables.
 
     `pattern` holds for a string or each of several, `choices` are the only ones allowed; `keys` are those of a table.
+    `check` has what no pattern says: it is called with a string, or with name and string of a table, and raises
+    UsageError.
     """
 
     name: str
     kind: str
     text: str
     pattern: re.Pattern[str] | None = None
+    check: Callable[..., None] | None = None
     choices: tuple[str, ...] = ()
     keys: tuple[Key, ...] = ()
     required: bool = False
@@ -67,10 +98,11 @@ USER_KEYS = (
     Key(name="name", kind="string", pattern=ACCOUNT, required=True, text="The account's name."),
     Key(name="id", kind="number", text="Its uid; the next free one if not given."),
     Key(name="comment", kind="string", text="What it is for (GECOS)."),
-    Key(name="home", kind="string", pattern=PATH, text="Its home directory."),
-    Key(name="shell", kind="string", pattern=PATH, text="Its shell; none to log in with if not given."),
+    Key(name="home", kind="string", pattern=PATH, check=_check_path, text="Its home directory."),
+    Key(name="shell", kind="string", pattern=PATH, check=_check_path,
+        text="Its shell; none to log in with if not given."),
     Key(name="groups", kind="strings", pattern=ACCOUNT, text="Groups it is a member of as well."),
-)
+)  # fmt: skip
 
 GROUP_KEYS = (
     Key(name="name", kind="string", pattern=ACCOUNT, required=True, text="The group's name."),
@@ -78,12 +110,14 @@ GROUP_KEYS = (
 )
 
 FILE_KEYS = (
-    Key(name="path", kind="string", pattern=PATH, required=True, text="Where it is to be in the tree."),
+    Key(name="path", kind="string", pattern=PATH, check=_check_path, required=True,
+        text="Where it is to be in the tree. What no image carries is refused: /boot, /run, /tmp, /var/log and the "
+             "like, /usr/local without usr-local, and paths through links: /usr/bin/x is the path of what is in /bin."),
     Key(name="content", kind="string", text="What it holds."),
     Key(name="source", kind="string", text="A file with what it holds, relative to the treefile."),
-    Key(name="link", kind="string", text="It is a symbolic link, leading there."),
+    Key(name="link", kind="string", pattern=WORD, check=_check_length, text="It is a symbolic link, leading there."),
     Key(name="mode", kind="string", pattern=MODE, text="Its permissions, octal; 0644 if not given."),
-)
+)  # fmt: skip
 
 LAYER_KEYS = (
     Key(name="name", kind="string", pattern=LAYER, required=True, text="Its name: letters, digits, dot, dash."),
@@ -93,8 +127,10 @@ LAYER_KEYS = (
     Key(name="packages", kind="strings", pattern=PACKAGE, by_architecture=True,
         text="What it adds, written as the tree's packages are. Nothing below it is removed or becomes another "
              "version; a kernel belongs into the tree."),
-    Key(name="version", kind="string", text="The version its commit carries; that of the tree if not given."),
-    Key(name="metadata", kind="table", pattern=META, text="More strings for its commit's metadata, by key."),
+    Key(name="version", kind="string", check=requests.check_version,
+        text="The version its commit carries; that of the tree if not given."),
+    Key(name="metadata", kind="table", pattern=META, check=requests.check_metadata,
+        text="More strings for its commit's metadata, by key."),
 )  # fmt: skip
 
 KEYS = (
@@ -105,10 +141,12 @@ KEYS = (
     Key(name="ref", kind="string", pattern=REF, required=True,
         text="The branch the tree is committed to. ${suite}, ${architecture} (amd64), ${basearch} (x86_64) and "
              "${variant} in it stand for what the treefile says."),
-    Key(name="version", kind="string", text="The version the commit carries."),
-    Key(name="automatic-version-prefix", kind="string",
+    Key(name="version", kind="string", check=requests.check_version, text="The version the commit carries."),
+    Key(name="automatic-version-prefix", kind="string", check=requests.check_version,
         text="Instead of version: the first commit has this one, the next ones have it with .1, .2 and so on."),
-    Key(name="metadata", kind="table", pattern=META, text="Strings to store in the commit's metadata, by key."),
+    Key(name="metadata", kind="table", pattern=META, check=requests.check_metadata,
+        text="Strings to store in the commit's metadata, by key; version and the keys that begin with apt-ostree. or "
+             "ostree. say something already."),
     Key(name="suite", kind="string", pattern=SUITE, required=True, section="Packages",
         text="The suite or codename to install, such as trixie or noble."),
     Key(name="components", kind="strings", pattern=COMPONENT, text="Components of the archive; main if not given."),
@@ -142,11 +180,12 @@ KEYS = (
     Key(name="hostname", kind="string", pattern=HOSTNAME, text="The name in /etc/hostname; none if not given."),
     Key(name="locale", kind="string", pattern=LOCALE,
         text="The system's language, such as de_DE.UTF-8; it is made when the tree has the package locales."),
-    Key(name="timezone", kind="string", pattern=ZONE, text="The time zone, such as Europe/Berlin."),
-    Key(name="kargs", kind="strings", pattern=WORD,
-        text="Kernel arguments the tree wants; they are in its /usr/lib/bootc/kargs.d and in the commit's metadata. "
-             "compose image puts them on the command line of the disk it makes. Changes of them do not reach machines "
-             "that exist: apt-ostree kargs is for these. It refuses what GRUB does not hand to the kernel as it is."),
+    Key(name="timezone", kind="string", pattern=ZONE, check=_check_path, text="The time zone, such as Europe/Berlin."),
+    Key(name="kargs", kind="strings", pattern=WORD, check=_check_karg,
+        text="Kernel arguments the tree wants, written as for apt-ostree kargs; they are in its /usr/lib/bootc/kargs.d "
+             "and in the commit's metadata. compose image puts them on the command line of the disk it makes. Changes "
+             "of them do not reach machines that exist: apt-ostree kargs is for these. It refuses what GRUB does not "
+             "hand to the kernel as it is."),
     Key(name="initramfs-args", kind="strings", pattern=WORD, text="Arguments for dracut(8)."),
     Key(name="machineid", kind="string", choices=("empty", "uninitialized"),
         text="What /etc/machine-id holds: with 'uninitialized' the first boot also applies systemd's presets; empty "
@@ -159,8 +198,9 @@ KEYS = (
     Key(name="usr-local", kind="string", choices=("refuse", "state"),
         text="What packages have in /usr/local: refused, or copied once to the machine's own (state)."),
     Key(name="files", kind="tables", keys=FILE_KEYS, text="Files to add, when all packages are installed."),
-    Key(name="remove-files", kind="strings", pattern=GLOB,
-        text="Files and directories to remove; *, ? and [] stand for what they do in a shell."),
+    Key(name="remove-files", kind="strings", pattern=GLOB, check=_check_pattern,
+        text="Files and directories to remove; *, ? and [] stand for what they do in a shell. Nothing is removed "
+             "through a link: /usr/bin/x is the path of what is in /bin."),
     Key(name="postprocess", kind="strings",
         text="Shell scripts to run in the tree at the end, each begins with #!. They see the tree as /, without a "
              "network and nothing of the machine."),

@@ -4,24 +4,34 @@ from __future__ import annotations
 
 import hashlib
 import tomllib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from apt_ostree import requests
 from apt_ostree.errors import UsageError
-from apt_ostree.treefile import examples
+from apt_ostree.treefile import examples, places
 from apt_ostree.treefile.keys import KEYS
 from apt_ostree.treefile.model import Account, File, Layer, Mirror, Treefile
 from apt_ostree.treefile.reader import Reader, key_names, read, require
 
 _DEPTH = 16  # treefiles including treefiles
 _BY_KEY = {"/etc/hostname": "hostname", "/etc/machine-id": "machineid"}
+# what a key writes, where it is given
+_WRITTEN = {
+    "/etc/localtime": "timezone",
+    "/etc/timezone": "timezone",
+    "/etc/default/locale": "locale",
+    "/etc/locale.conf": "locale",
+}
 _BASEARCH = {"amd64": "x86_64", "arm64": "aarch64", "i386": "i686", "ppc64el": "ppc64le", "armhf": "armv7l"}
 _MAKERS: Mapping[str, Callable[..., object]] = {
     "mirrors": Mirror, "users": Account, "groups": Account, "files": File, "layers": Layer,
 }  # fmt: skip
 _PACKAGES = "packages-"  # an architecture follows
+_COMMAND_LINE = 4096  # bytes: no kernel takes a longer one, most cut it at 2048 (COMMAND_LINE_SIZE)
 
 
 def load(path: Path) -> Treefile:
@@ -61,7 +71,20 @@ def _read(text: str, name: str) -> tuple[Reader, dict[str, Any]]:
     except (RecursionError, ValueError) as error:  # deeper lists and longer numbers than Python reads
         raise UsageError(f"{name} cannot be read: {error}", hint="see man apt-ostree-treefile") from error
     reader = Reader(name=name, lines=tuple(text.splitlines()), keys=KEYS)
-    return reader, read(reader, data)
+    found = read(reader, data)
+    for item in found.get("files", ()):
+        with _told(reader, "files", item["path"]):
+            places.check(item["path"], link="link" in item)
+    return reader, found
+
+
+@contextmanager
+def _told(reader: Reader, key: str, value: str = "") -> Iterator[None]:
+    """A complaint that knows no treefile is told with the line of the key, or of the value."""
+    try:
+        yield
+    except UsageError as error:
+        raise reader.wrong(key, error.message, hint=error.hint, value=value) from error
 
 
 def _collect(path: Path, depth: int) -> dict[str, Any]:
@@ -109,8 +132,23 @@ def _treefile(reader: Reader, data: dict[str, Any]) -> Treefile:
     if "version" in data and "automatic-version-prefix" in data:
         raise reader.wrong("automatic-version-prefix", "'version' and 'automatic-version-prefix' exclude each other")
     made = Treefile(**values)
+    _check_whole(reader, made)
     _check_layers(reader, made.layers)
     return replace(made, snapshot=_timestamp(made.snapshot))
+
+
+def _check_whole(reader: Reader, made: Treefile) -> None:
+    """What only shows when every included treefile has been read."""
+    for metadata in (made.metadata, *(layer.metadata for layer in made.layers)):
+        with _told(reader, "metadata"):
+            requests.check_metadata_size(metadata)
+    if len(" ".join(made.kargs).encode()) > _COMMAND_LINE:
+        raise reader.wrong("kargs", f"'kargs' are longer than {_COMMAND_LINE} bytes", hint="no kernel takes so many")
+    for file in made.files:
+        if (key := _WRITTEN.get(file.path, "")) and getattr(made, key):
+            raise reader.wrong("files", f"{file.path} is written by another key: {key}", value=file.path)
+        with _told(reader, "files", file.path):
+            places.check_local(file.path, made.usr_local, link=bool(file.link))
 
 
 def _check_layers(reader: Reader, layers: Sequence[Layer]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -42,8 +43,9 @@ class Reader:
 
     def line_with(self, value: str, first: int) -> int:
         """The first line from `first` on that has a value in quotes, else `first`."""
+        written = json.dumps(value, ensure_ascii=False)  # TOML has the same escapes
         for number, line in enumerate(self.lines[first - 1 :], start=first):
-            if f'"{value}"' in line or f"'{value}'" in line:
+            if written in line or f"'{value}'" in line:
                 return number
         return first
 
@@ -130,7 +132,18 @@ def _string(reader: Reader, key: Key, value: Any) -> str:
     plain = value.isprintable() or key.name == "content"
     if not plain or (key.pattern and not key.pattern.fullmatch(value)):
         raise reader.wrong(key.name, f"'{key.name}' cannot be {value!r}", hint="see man apt-ostree-treefile")
+    _check(reader, key, value)
     return value
+
+
+def _check(reader: Reader, key: Key, *words: str) -> None:
+    """Ask the key's own check; what it says of the item of a table is told with the line of that."""
+    try:
+        if key.check:
+            key.check(*words)
+    except UsageError as error:
+        at, value = (key.name, words[0]) if len(words) == 1 else (words[0], "")
+        raise reader.wrong(at, f"'{key.name}': {error.message}", hint=error.hint, value=value) from error
 
 
 def _strings(reader: Reader, key: Key, values: Any) -> tuple[str, ...]:
@@ -143,6 +156,7 @@ def _strings(reader: Reader, key: Key, values: Any) -> tuple[str, ...]:
             raise reader.wrong(
                 key.name, f"'{key.name}' cannot hold {value!r}", hint="each entry is one name", value=value
             )
+        _check(reader, key, value)
     return tuple(values)
 
 
@@ -152,6 +166,7 @@ def _table(reader: Reader, key: Key, value: Any) -> tuple[tuple[str, str], ...]:
     for name, item in value.items():
         if not isinstance(item, str) or not (key.pattern is None or key.pattern.fullmatch(name)):
             raise reader.wrong(name, f"'{key.name}' holds strings by name, not {name!r} = {_kind(item)}")
+        _check(reader, key, name, item)
     return tuple(value.items())
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
-from apt_ostree.publishing import Delta, Generated, Signed, Summarised, Summary
+from apt_ostree.publishing import Delta, Generated, Shown, Signed, Summarised, Summary
 from apt_ostree.ui.theme import PLAIN, Theme, clean, size
 
 SHORT = 10  # digits of a checksum that people are shown
@@ -109,9 +109,10 @@ def generated_json(done: Generated) -> dict[str, Any]:
     }
 
 
-def shown_json(deltas: Iterable[Delta]) -> dict[str, Any]:
+def shown_json(shown: Shown) -> dict[str, Any]:
     """`delta show --json`."""
-    return {"deltas": [delta_json(delta) for delta in deltas]}
+    damaged = [{"name": name, "error": error} for name, error in shown.damaged.items()]
+    return {"deltas": [delta_json(delta) for delta in shown.deltas], "damaged": damaged}
 
 
 def generated_text(done: Generated, theme: Theme = PLAIN) -> str:
@@ -128,9 +129,10 @@ def generated_text(done: Generated, theme: Theme = PLAIN) -> str:
     return "".join(f"{clean(line)}\n" for line in lines)
 
 
-def shown_text(deltas: Iterable[Delta], theme: Theme = PLAIN) -> str:
-    """Each delta with its sizes. Ends with a newline."""
-    lines = [line for delta in deltas for line in _delta_lines(delta)]
+def shown_text(shown: Shown, theme: Theme = PLAIN) -> str:
+    """Each delta with its sizes, at last what cannot be read. Ends with a newline."""
+    lines = [line for delta in shown.deltas for line in _delta_lines(delta)]
+    lines += [f"error: {error}" for error in shown.damaged.values()]
     return "".join(f"{clean(line)}\n" for line in lines or ["There are no static deltas."])
 
 

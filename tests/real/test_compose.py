@@ -116,3 +116,22 @@ def test_where_nothing_can_be_written_nothing_is_composed(composing: Composing, 
     repo, nowhere = composing.repo(), tmp_path / "nowhere/id"
     done = composing.tree(composing.treefile(), repo, "--write-commitid-to", nowhere, check=2)
     assert "cannot be written" in done.stderr and not (repo / "extensions/apt-ostree").exists()
+    for option, value in (("--write-commitid-to", tmp_path), ("--lockfile", tmp_path)):
+        more = ("--write-lockfile",) if option == "--lockfile" else ()
+        for dry in ((), ("--dry-run",)):
+            done = composing.tree(composing.treefile(), repo, option, value, *more, *dry, check=2)
+            assert "cannot be written" in done.stderr and not (repo / "extensions/apt-ostree").exists()
+
+
+@pytest.mark.parametrize("there", [f"{REF}/more", REF.partition("/")[0]])
+def test_a_branch_that_cannot_be_is_told_before_anything(composing: Composing, tmp_path: Path, there: str) -> None:
+    """In the dry run too: refs are files of the repo, none is a folder of another."""
+    repo, treefile = composing.repo(), composing.treefile()
+    run(["ostree", "commit", f"--repo={repo}", f"--branch={there}", f"--tree=dir={tmp_path}"])
+    install = ("compose", "install", "--ref", there, "--branch", REF, "nosuch")
+    for words in (("compose", "tree", treefile), ("compose", "lockfile", treefile), install):
+        for dry in ((), ("--dry-run",)):
+            done = composing.ground.apt_ostree(*words, "--repo", repo, *dry, check=2)
+            assert f"'{REF}' cannot be beside '{there}'" in done.stderr and done.stdout == ""
+    assert not (repo / "extensions/apt-ostree").exists() and list(refs(repo)) == [there]
+    composing.tree(treefile, repo, "--write-commitid-to", tmp_path / "id", "--dry-run")  # the branch is left then

@@ -245,6 +245,53 @@ def test_calls_that_make_no_sense(composing: Composing, tmp_path: Path) -> None:
     assert "no ostree repo" in compose(composing, "commit", root, "--repo", tmp_path, "--branch", "x", check=1).stderr
 
 
+def test_what_cannot_be_written_is_told_before_the_commit(composing: Composing, tmp_path: Path) -> None:
+    repo, root = composing.repo(), treemaker.bootstrapped(tmp_path / "root")
+    compose(composing, "postprocess", root)
+    run(["ostree", "commit", f"--repo={repo}", f"--branch={BRANCH}/more", f"--tree=dir={tmp_path}"])
+    before = listing(repo / "objects")
+    for dry in ((), ("--dry-run",)):
+        for file in (tmp_path, tmp_path / "none/id"):
+            where = ("--repo", repo, "--branch", "a", "--write-commitid-to", file)
+            assert f"'{file}' cannot be written" in compose(composing, "commit", root, *where, *dry, check=2).stderr
+        where = ("--repo", repo, "--branch", BRANCH)
+        assert "one is a folder of the other" in compose(composing, "commit", root, *where, *dry, check=2).stderr
+        told = compose(composing, "commit", root, *where, "--set-version", "13\nx", *dry, check=2).stderr
+        assert "--set-version: " in told
+    assert listing(repo / "objects") == before
+    compose(composing, "commit", root, *where, "--write-commitid-to", tmp_path / "id")
+
+
+def test_files_of_a_treefile_are_there_or_told(composing: Composing, tmp_path: Path) -> None:
+    root, policy = treemaker.bootstrapped(tmp_path / "root"), tmp_path / "policy.toml"
+    treemaker.put(root, "etc/resolv.conf", "of the machine that bootstrapped")
+    treemaker.put(root, "usr/lib/tmpfiles.d/foo.conf", "f /var/lib/foo - - - -\n")
+    files = "".join(f'{{ path = "{path}", content = "mine" }},\n' for path in ("/etc/resolv.conf", "/var/lib/foo"))
+    head = 'suite = "any"\nref = "any"\nremove-files = ["/usr/none*"]\nfiles = [\n'
+    policy.write_text(f'{head}{files}{{ path = "/run/mine", content = "x" }},\n]\n')
+    before = listing(root)
+    told = compose(composing, "postprocess", root, "--treefile", policy, check=2).stderr
+    assert "line 7: no image carries '/run/mine'" in told and listing(root) == before
+    policy.write_text(f"{head}{files}]\n")
+    done = held_to("result", compose(composing, "postprocess", root, "--treefile", policy, "--json"))
+    assert (root / "usr/etc/resolv.conf").read_text() == "mine"
+    for word in ("'/usr/none*' of remove-files matches nothing", "'/var/lib/foo' of files is not in the image"):
+        assert any(word in warning for warning in done["warnings"])
+
+
+def test_an_error_of_the_system_half_way_is_told_as_what_it_is(composing: Composing, tmp_path: Path) -> None:
+    """The system's own word for it, and that the directory is not what it was."""
+    root, policy = treemaker.bootstrapped(tmp_path / "root"), tmp_path / "policy.toml"
+    (root / "usr/lib/mine").mkdir()
+    policy.write_text('suite = "any"\nref = "any"\n[[files]]\npath = "/usr/lib/mine/x"\ncontent = "x"\n')
+    run(["chattr", "+i", root / "usr/lib/mine"])
+    try:
+        told = compose(composing, "postprocess", root, "--treefile", policy, check=1).stderr
+    finally:
+        run(["chattr", "-i", root / "usr/lib/mine"])
+    assert "Operation not permitted" in told and "may be half done" in told
+
+
 def test_an_image_that_was_changed_since_is_not_committed(composing: Composing, tmp_path: Path) -> None:
     repo, root = composing.repo(), treemaker.bootstrapped(tmp_path / "root")
     where = ("--repo", repo, "--branch", BRANCH)

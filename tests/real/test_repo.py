@@ -245,6 +245,12 @@ def test_inline_and_from_nothing(server: Publisher, signing_key: SigningKey, tem
     (superblock,) = (path for path in server.repo.glob("deltas/??/*-*/superblock"))
     superblock.write_bytes(superblock.read_bytes()[:-40])
     assert "is damaged" in server.call("delta", "show", name, check=1).stderr
+    for words_shown in (("delta", "show"), ("delta", "show", BRANCH)):
+        shown = held_to("delta-show", server.call(*words_shown, "--json", check=1))
+        assert [delta["name"] for delta in shown["deltas"]] == [two], "the other one is shown all the same"
+        assert [delta["name"] for delta in shown["damaged"]] == [name] and "damaged" in shown["damaged"][0]["error"]
+        text = server.call(*words_shown, check=1).stdout
+        assert f"nothing -> {two[:10]}" in text and f"error: the delta {name} is damaged" in text
     server.call(*words, "--inline", key=signing_key)
     server.call("delta", "show", name)
 

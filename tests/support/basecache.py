@@ -93,12 +93,18 @@ def base(name: str = "debian-13-minimal", *, extra: Sequence[str] = (), keys: Ma
 
 def _home(name: str, treefile: str) -> Path:
     """Where the base of this treefile and this code is, or will be."""
-    bases, prefix = root() / "bases", f"{name}-{hashlib.sha256(treefile.encode()).hexdigest()[:8]}"
+    bases, prefix = root() / "bases", f"{name}-{hashlib.sha256(_whole(treefile).encode()).hexdigest()[:8]}"
     if os.environ.get("APT_OSTREE_TEST_KEEP_BASE"):  # while one edits a tree rule: the last base will do
         kept = sorted((home for home in bases.glob(f"{prefix}-*") if _fresh(home)), key=_last_use)
         if kept:
             return kept[-1]
     return bases / f"{prefix}-{_code()}"
+
+
+def _whole(treefile: str) -> str:
+    """A treefile's text with that of the examples it includes, which decide as much."""
+    names = tomllib.loads(treefile).get("include", ())
+    return treefile + "".join(_whole((TREEFILES / f"{name.removesuffix('.toml')}.toml").read_text()) for name in names)
 
 
 @functools.cache  # one answer a session, whatever is edited meanwhile

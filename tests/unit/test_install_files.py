@@ -60,3 +60,13 @@ def test_settings_that_were_not_are_those_of_the_new_version(tmp_path: Path) -> 
         path.write_text(FORMER)  # as if an older version had brought it
     make("install-files", tmp_path)
     assert settings.read_text() == example.read_text() == SHIPPED
+
+
+def test_of_the_examples_treefiles_alone_are_installed(tmp_path: Path) -> None:
+    """A lockfile that was written beside one is whose who wrote it."""
+    argv = ["make", "--dry-run", "install", f"DESTDIR={tmp_path}"]
+    told = subprocess.run(argv, cwd=CHECKOUT, check=True, capture_output=True, text=True).stdout
+    assert "apt_ostree/data/treefiles/*.toml\n" in told
+    build = (CHECKOUT / "apt_ostree/data/deb/build").read_text()
+    assert "apt_ostree/data/treefiles/*.toml" in told and "treefiles/*.toml" in build.replace('"', "")
+    assert "apt_ostree/data/treefiles/*.lock.json" in (CHECKOUT / "pyproject.toml").read_text()

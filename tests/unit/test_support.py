@@ -235,6 +235,18 @@ def test_every_treefile_can_be_extended() -> None:
         assert tomllib.loads(basecache.to_toml(table)) == table
 
 
+def test_a_base_is_keyed_by_what_its_treefile_includes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("APT_OSTREE_TEST_CACHE", str(tmp_path))
+    monkeypatch.setattr(basecache, "TREEFILES", tmp_path)
+    (tmp_path / "c.toml").write_text("n = 1\n")
+    (tmp_path / "b.toml").write_text('include = ["c"]\n')
+    plain, including = "n = 1\n", 'include = ["b.toml"]\n'
+    before = [basecache._home("x", text) for text in (plain, including)]
+    (tmp_path / "c.toml").write_text("n = 2\n")
+    after = [basecache._home("x", text) for text in (plain, including)]
+    assert before[0] == after[0] and before[1] != after[1]
+
+
 def test_fingerprints_see_content_mode_and_links(tmp_path: Path) -> None:
     tree = tmp_path / "tree"
     (tree / "sub").mkdir(parents=True)

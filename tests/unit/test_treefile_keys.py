@@ -73,8 +73,22 @@ content = "hello\\n"
         ('[[layers]]\nname = "A/b"\nref = "a"\npackages = ["a1"]', 4, ("'name'", "A/b")),
         ('[[layers]]\nname = "a"\nref = "a"\npackages = ["vim", "-y"]', 6, ("'packages'", "-y")),
         ('[[layers]]\nname = "a"\nref = "a"\n[layers.metadata]\nx = 1', 7, ("'metadata' holds strings",)),
+        ('[[layers]]\nname = "a"\nref = "a"\n[layers.metadata]\nversion = "1"', 7, ("is set otherwise",)),
         ('[[layers]]\nname = "a"\nref = "a"', 4, ("the layer 'a' has no packages",)),
         ('layers = ["a"]', 3, ("'layers' holds tables",)),
+        ('[metadata]\na = "1"\n"apt-ostree.kargs" = "[]"', 5, ("'apt-ostree.kargs' is set otherwise",)),
+        ('[metadata]\n"ostree.bootable" = "x"', 4, ("'ostree.bootable' is set otherwise",)),
+        ('[metadata]\nversion = "1"', 4, ("'version' is set otherwise",)),
+        ('[metadata]\na = "b\\nc"', 4, ("'a'", "cannot be printed")),
+        ('[metadata]\na = "1"\nb = "' + "x" * 140_000 + '"', 5, ("'b'", "32768 bytes")),
+        ("[metadata]\n" + "".join(f'k{n} = "{"x" * 30_000}"\n' for n in range(9)), 3, ("262144 bytes",)),
+        (f'version = "{"1" * 300}"', 3, ("version", "255 bytes")),
+        (f'automatic-version-prefix = "{"1" * 300}"', 3, ("version", "255 bytes")),
+        ('kargs = [\n"quiet",\n"ostree=/x",\n]', 5, ("'ostree='",)),
+        ('kargs = [\n"quiet",\n"a\\"b",\n]', 5, ("double quote",)),
+        ('kargs = ["=x"]', 3, ("no kernel argument",)),
+        ('kargs = [" "]', 3, ("no kernel argument",)),
+        (f'kargs = ["{"a" * 2000}", "{"b" * 2000}", "{"c" * 2000}"]', 3, ("'kargs'", "4096 bytes")),
     ],
 )
 def test_complaints_name_the_line(more: str, line: int, words: tuple[str, ...]) -> None:
@@ -82,6 +96,11 @@ def test_complaints_name_the_line(more: str, line: int, words: tuple[str, ...]) 
         parse(HEAD + more, "my.toml")
     assert caught.value.message.startswith(f"my.toml, line {line}: ")
     assert all(word in caught.value.message for word in words)
+    assert caught.value.hint and len(caught.value.message) < 400
+
+
+def test_kernel_arguments_stay_as_they_are_written() -> None:
+    assert parse(f"{HEAD}kargs = ['quiet', 'a=b c', 'note=\"x y\"']").kargs == ("quiet", "a=b c", 'note="x y"')
 
 
 def test_includes(tmp_path: Path) -> None:
