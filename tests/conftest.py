@@ -62,8 +62,8 @@ def pytest_make_collect_report() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def workspace() -> Iterator[Path]:
-    """The session's directory, on the file system of the cache."""
-    with basecache.workspace() as path:
+    """The session's directory, on the file system of the bases."""
+    with basecache.workspace(in_memory=True) as path:
         yield path
 
 
@@ -93,13 +93,13 @@ def other_key() -> Iterator[SigningKey]:
 
 
 @pytest.fixture(scope="session")
-def base() -> Base:
+def base(workspace: Path) -> Base:
     """The composed minimal Debian 13."""
     return basecache.base()
 
 
 @pytest.fixture(scope="session")
-def host_base() -> Base:
+def host_base(workspace: Path) -> Base:
     """Debian 13 with what apt-ostree needs to run inside it."""
     return basecache.base(extra=basecache.HOST_PACKAGES)
 
@@ -149,10 +149,13 @@ def no_leaks(request: pytest.FixtureRequest) -> Iterator[None]:
 
 
 @pytest.fixture
-def work(request: pytest.FixtureRequest, workspace: Path) -> Path:
-    """A directory of the test, on the file system of the cache."""
+def work(request: pytest.FixtureRequest, workspace: Path) -> Iterator[Path]:
+    """A directory of the test, on the file system of the bases."""
     name = re.sub(r"[^\w-]+", "-", request.node.name)[:60]
-    return Path(tempfile.mkdtemp(dir=workspace, prefix=f"{name}-"))
+    path = Path(tempfile.mkdtemp(dir=workspace, prefix=f"{name}-"))
+    yield path
+    if os.path.ismount(workspace.parent):
+        sysroots.remove(path)  # memory is dearer than a disk, on which all goes with the session
 
 
 @pytest.fixture

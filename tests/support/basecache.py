@@ -20,6 +20,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
+from tests.support import room
 from tests.support.process import CHECKOUT, run
 from tests.support.sysroots import Base, remove
 
@@ -41,23 +42,49 @@ def root() -> Path:
     return path
 
 
+_area: list[Path] = []  # where this session's directory is, when that is in memory
+
+
 @contextlib.contextmanager
-def workspace() -> Iterator[Path]:
-    """A directory for one test session, gone afterwards; those of sessions that were killed go too."""
-    area = root() / "sessions"
+def workspace(*, in_memory: bool = False) -> Iterator[Path]:
+    """A directory for one test session, gone afterwards; those of sessions that were killed go too.
+
+    It is on the file system of the bases that `base` gives while the block runs: hard links to them are possible.
+    """
+    area = root() / ("memory" if in_memory else "sessions")
     area.mkdir(exist_ok=True)
-    with contextlib.ExitStack() as stack:
-        with _locked(root() / "sessions.lock"):  # nobody sweeps between making a directory and locking it
-            for left in area.iterdir():
-                with _locked(left, wait=False) as dead:
-                    if dead:
-                        remove(left)
-            path = Path(tempfile.mkdtemp(dir=area))
-            stack.enter_context(_locked(path))
-        try:
-            yield path
-        finally:
-            remove(path)
+    with _locked(root() / "sessions.lock"):  # nobody sweeps between making a directory and locking it
+        _sweep(area)
+        if in_memory and not room.furnish(area):
+            area = root() / "sessions"
+            area.mkdir(exist_ok=True)
+            _sweep(area)
+        path = Path(tempfile.mkdtemp(dir=area))
+        lock = contextlib.ExitStack()
+        lock.enter_context(_locked(path))
+    near = [area] if os.path.ismount(area) else []
+    _area.extend(near)
+    try:
+        yield path
+    finally:
+        remove(path)
+        lock.close()
+        with _locked(root() / "sessions.lock"):
+            if os.path.ismount(area) and not _sweep(area):
+                room.clear(area)
+        for one in near:
+            _area.remove(one)
+
+
+def _sweep(area: Path) -> bool:
+    """Remove what sessions left that were killed; True when others are alive."""
+    alive = False
+    for left in area.glob("tmp*"):
+        with _locked(left, wait=False) as dead:
+            if dead:
+                remove(left)
+            alive |= not dead
+    return alive
 
 
 @contextlib.contextmanager
@@ -87,8 +114,23 @@ def base(name: str = "debian-13-minimal", *, extra: Sequence[str] = (), keys: Ma
         if not _fresh(home):
             _compose(home, text)
             _prune(name)
-    os.utime(home / "used")
-    return Base(repo=home / "repo", ref=treefile["ref"], checksum=(home / "checksum").read_text())
+        os.utime(home / "used")
+        near = _near(home)
+    return Base(repo=near / "repo", ref=treefile["ref"], checksum=(near / "checksum").read_text())
+
+
+def _near(home: Path) -> Path:
+    """The base on the file system of the workspace."""
+    if not _area:
+        return home
+    copy, checksum = _area[0] / "bases" / home.name, (home / "checksum").read_text()
+    if not (copy / "checksum").is_file() or (copy / "checksum").read_text() != checksum:
+        remove(copy)
+        copy.parent.mkdir(exist_ok=True)
+        partial = Path(tempfile.mkdtemp(dir=copy.parent, prefix=".partial-"))
+        run(["cp", "-a", f"{home}/.", partial])
+        partial.rename(copy)
+    return copy
 
 
 def _home(name: str, treefile: str) -> Path:
@@ -190,11 +232,25 @@ def seed(sysroot: Stored) -> None:
     """Give a sysroot the real packages and package lists that earlier tests fetched."""
     for path in (root() / "debs").glob("*.deb"):
         (sysroot.store / "debs").mkdir(mode=0o700, parents=True, exist_ok=True)
-        (sysroot.store / "debs" / path.name).hardlink_to(path)
+        _take(path, sysroot.store / "debs" / path.name)
     if (root() / "lists").is_dir():
         sysroot.store.mkdir(parents=True, exist_ok=True)
         with _locked(root() / "lists.lock"):
             shutil.copytree(root() / "lists", sysroot.store / "apt")
+
+
+def _take(source: Path, target: Path) -> None:
+    """The same file under another name, or a copy from another file system. Raises FileExistsError."""
+    if source.stat().st_dev == target.parent.stat().st_dev:
+        target.hardlink_to(source)
+        return
+    descriptor, fresh = tempfile.mkstemp(dir=target.parent, prefix=".")
+    os.close(descriptor)
+    shutil.copy2(source, fresh)
+    try:
+        target.hardlink_to(fresh)
+    finally:
+        os.unlink(fresh)
 
 
 def harvest(sysroot: Stored) -> None:
@@ -203,7 +259,7 @@ def harvest(sysroot: Stored) -> None:
     store.mkdir(exist_ok=True)
     for path in (sysroot.store / "debs").glob("*.deb"):
         with contextlib.suppress(FileExistsError):
-            (store / path.name).hardlink_to(path)
+            _take(path, store / path.name)
     if (sysroot.store / "apt/state/refreshed").is_file():
         fresh = Path(tempfile.mkdtemp(dir=root(), prefix=".lists-")) / "apt"
         shutil.copytree(sysroot.store / "apt", fresh)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import basecache, leaks
+from tests.support import basecache, leaks, room
 from tests.support.archive import HttpServer, LocalRepo, SigningKey
 from tests.support.debs import DebBuilder, RawDeb, tampered, truncated
 from tests.support.process import CHECKOUT, run
@@ -269,6 +269,34 @@ def test_workspaces_of_dead_sessions_are_removed(tmp_path: Path, monkeypatch: py
         assert mine != other and mine.is_dir() and other.is_dir()
         assert not (tmp_path / "sessions/tmpdead").exists()
     assert list((tmp_path / "sessions").iterdir()) == []
+
+
+@pytest.mark.root
+def test_a_workspace_in_memory_has_its_bases_beside_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("APT_OSTREE_TEST_CACHE", str(tmp_path))
+    monkeypatch.setattr(basecache, "_area", [])
+    home = tmp_path / "bases/some"
+    home.mkdir(parents=True)
+    (home / "checksum").write_text("1")
+    with basecache.workspace(in_memory=True) as mine:
+        if not os.path.ismount(mine.parent):
+            assert room.available() < room.NEEDED
+            return
+        with basecache.workspace(in_memory=True) as other:
+            assert mine.parent == other.parent == tmp_path / "memory"
+            near = basecache._near(home)
+            assert near.stat().st_dev == mine.stat().st_dev and basecache._near(home) == near
+            (home / "checksum").write_text("2")
+            assert (basecache._near(home) / "checksum").read_text() == "2", "it was composed anew"
+        assert os.path.ismount(mine.parent), "one is in it"
+    assert not os.path.ismount(tmp_path / "memory") and basecache._near(home) == home
+
+
+def test_a_workspace_is_on_disk_where_memory_is_short(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("APT_OSTREE_TEST_CACHE", str(tmp_path))
+    monkeypatch.setattr(room, "NEEDED", 1 << 60)
+    with basecache.workspace(in_memory=True) as mine:
+        assert mine.parent == tmp_path / "sessions" and not os.path.ismount(tmp_path / "memory")
 
 
 # --- the rules of this repository's tests
