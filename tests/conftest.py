@@ -21,6 +21,9 @@ from tests.support.process import CHECKOUT
 from tests.support.remote import Remote
 from tests.support.sysroots import Base, Sysroot
 
+KEPT = "kept"
+_WORKSPACE = pytest.StashKey[Path]()
+
 
 def pytest_sessionstart() -> None:
     """Orphans of what tests start become ours, so that the check after each test sees them."""
@@ -57,14 +60,28 @@ def pytest_make_collect_report() -> Iterator[None]:
     return report
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> Iterator[None]:
+    """In memory there is no room for what the fixtures of earlier modules made."""
+    yield
+    path = item.config.stash.get(_WORKSPACE, None)
+    if path and os.path.ismount(path.parent) and nextitem and nextitem.path != item.path:
+        for left in path.iterdir():
+            if left.name != KEPT:
+                sysroots.remove(left)
+
+
 # --- of the session
 
 
 @pytest.fixture(scope="session")
-def workspace() -> Iterator[Path]:
-    """The session's directory, on the file system of the bases."""
+def workspace(pytestconfig: pytest.Config) -> Iterator[Path]:
+    """The session's directory, on the file system of the bases. Only what is in `kept` outlives a module."""
     with basecache.workspace(in_memory=True) as path:
+        (path / KEPT).mkdir()
+        pytestconfig.stash[_WORKSPACE] = path
         yield path
+        del pytestconfig.stash[_WORKSPACE]
 
 
 @pytest.fixture(scope="session")
@@ -107,13 +124,13 @@ def host_base(workspace: Path) -> Base:
 @pytest.fixture(scope="session")
 def template(workspace: Path, base: Base) -> Iterator[Sysroot]:
     """The sysroot that is copied for each test; it is never changed."""
-    yield from _template(workspace / "template", base)
+    yield from _template(workspace / KEPT / "template", base)
 
 
 @pytest.fixture(scope="session")
 def host_template(workspace: Path, host_base: Base) -> Iterator[Sysroot]:
     """The same of `host_base`."""
-    yield from _template(workspace / "host-template", host_base)
+    yield from _template(workspace / KEPT / "host-template", host_base)
 
 
 def _template(path: Path, base: Base) -> Iterator[Sysroot]:
@@ -126,7 +143,7 @@ def _template(path: Path, base: Base) -> Iterator[Sysroot]:
 
 @pytest.fixture(scope="session")
 def big_folder(workspace: Path) -> Callable[[str], Path]:
-    """Makes named directories that live as long as the session, on the file system of the cache."""
+    """Makes named directories that live as long as the module, on the file system of the bases."""
 
     def make(name: str) -> Path:
         return Path(tempfile.mkdtemp(dir=workspace, prefix=f"{name}-"))
