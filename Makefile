@@ -97,10 +97,10 @@ test-sequences: setup packages-test ## Two hundred random sequences of verbs aga
 test-real: setup packages-test ## Tests on real Debian trees (root)
 	$(PYTEST) $(PARALLEL) tests/real
 
-test-boot: setup packages-test packages-boot ## All that boots, in QEMU without KVM, and a tree made thrice (root; an hour)
+test-boot: setup packages-test packages-boot ## All of them that boot, in QEMU without KVM (root; half an hour and more)
 	$(PYTEST) tests/boot
 
-test-guest: setup packages-test packages-boot ## One machine's life in QEMU, boot after boot (root; half an hour)
+test-guest: setup packages-test packages-boot ## One machine's life in QEMU, boot after boot (root; a third of an hour)
 	$(PYTEST) tests/boot/test_guest.py
 
 lint: setup ## Style, types and layers
