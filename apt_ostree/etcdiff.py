@@ -119,7 +119,7 @@ def conflicts(merge: Path, new: Path, *, staged: bool) -> tuple[str, ...]:
     for path in _changed_defaults(merge / DEFAULTS, new / DEFAULTS):
         before, default = merge / DEFAULTS / path, new / DEFAULTS / path
         mine = _unlinked(merge / "etc", path)
-        if not reading.differs(before, mine) or not reading.differs(mine, default):
+        if not all(reading.differs(*pair) for pair in ((before, mine), (mine, default), (before, default))):
             continue
         if staged or not reading.differs(mine, _unlinked(new / "etc", path)):
             found.append(f"/etc/{path}")
@@ -156,7 +156,10 @@ def _unlinked(root: Path, rel: str) -> Path:
 
 
 def _changed_defaults(old: Path, new: Path, rel: str = "") -> Iterator[str]:
-    """Paths (files and links) in which two trees of defaults differ. Both are links into one repo: inodes will do."""
+    """Paths (files and links) in which two trees of defaults may differ.
+
+    Both are links into one repo, so that inodes rule nearly all out; empty files are never linked by a checkout.
+    """
     before, after = _infos(old / rel), _infos(new / rel)
     for name in sorted(before.keys() | after.keys()):
         a, b = before.get(name), after.get(name)

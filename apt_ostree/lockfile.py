@@ -15,6 +15,7 @@ from apt_ostree.requests import NAME, VERSION
 
 FORMAT = 1
 SUFFIX = ".lock.json"
+_AGAIN = "make the lockfile again with --write-lockfile"
 _NAME, _VERSION = re.compile(NAME), re.compile(VERSION)
 _ARCH, _SHA256, _WORD = re.compile(r"[a-z0-9][a-z0-9-]*"), re.compile(r"[0-9a-f]{64}"), re.compile(r"[a-z-]*")
 _LAYER = re.compile(r"[a-z0-9][a-z0-9.-]*")
@@ -70,6 +71,16 @@ class Lock:
         return (*self.packages, *(package for layer in self.layers for package in layer.packages))
 
 
+def require(package: Locked, found: str) -> None:
+    """Raise ResolveError when the archive with a package's content is another: `found` is its NAME_VERSION_ARCH."""
+    if found != str(package):
+        raise ResolveError(
+            f"the lockfile says {package}, and what has that content is {found}",
+            hint=_AGAIN,
+            code="lockfile",
+        )
+
+
 def beside(treefile: Path) -> Path:
     """Where the lockfile of a treefile is when nobody says otherwise: `tree.toml` has `tree.lock.json`."""
     return treefile.with_name(treefile.name.removesuffix(".toml") + SUFFIX)
@@ -115,8 +126,10 @@ def parse(text: str, name: str = "lockfile") -> Lock:
             packages=tuple(_package(item) for item in data["packages"]),
             layers=tuple(_layer(item) for item in data.get("layers", ())),
         )
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise UsageError(f"{name} is not a lockfile: {error!r}", hint="make it again with --write-lockfile") from error
+    except KeyError as error:
+        raise UsageError(f"{name} is not a lockfile: it has no {error}", hint=_AGAIN) from error
+    except (ValueError, TypeError, RecursionError) as error:
+        raise UsageError(f"{name} is not a lockfile: {error}", hint=_AGAIN) from error
 
 
 def _layer(item: Mapping[str, Any]) -> LockedLayer:

@@ -128,7 +128,7 @@ complete -c apt-ostree -n '__apt_ostree_at compose commit' -l wait -d 'When anot
 complete -c apt-ostree -n '__apt_ostree_at compose commit' -l write-commitid-to -r -F -d 'Write the commit\'s checksum to FILE and leave the branch.'
 complete -c apt-ostree -n '__apt_ostree_at compose image' -s n -l dry-run -d 'Show what would be done and change nothing.'
 complete -c apt-ostree -n '__apt_ostree_at compose image' -l force -d 'Replace DEST when it exists.'
-complete -c apt-ostree -n '__apt_ostree_at compose image' -l format -x -a 'raw qcow2' -d 'What kind of file.'
+complete -c apt-ostree -n '__apt_ostree_at compose image' -l format -x -a 'raw qcow2' -d 'What kind of file; without it qcow2 where DEST ends with .qcow2, else raw.'
 complete -c apt-ostree -n '__apt_ostree_at compose image' -l json -d 'Answer with one JSON object on standard output.'
 complete -c apt-ostree -n '__apt_ostree_at compose image' -l karg -x -d 'Boot with this kernel argument too. May be repeated.'
 complete -c apt-ostree -n '__apt_ostree_at compose image' -l menu-timeout -x -d 'How long GRUB shows its menu; 0: not at all, unless Esc is held.'

@@ -183,7 +183,14 @@ def tree(settings: Settings, options: TreeOptions) -> int:
 class ImageOptions(Json, DryRun, Repo):
     ref: Annotated[str, typer.Argument(metavar="REF", help="The branch of the repository to make a disk of.")]
     target: Annotated[str, typer.Argument(metavar="DEST", help="The file to make.")]
-    format: Annotated[str, typer.Option("--format", metavar="raw|qcow2", help="What kind of file.")] = "raw"
+    format: Annotated[
+        str,
+        typer.Option(
+            "--format",
+            metavar="raw|qcow2",
+            help="What kind of file; without it qcow2 where DEST ends with .qcow2, else raw.",
+        ),
+    ] = ""
     size: Annotated[
         str,
         typer.Option(
@@ -263,7 +270,7 @@ def image(settings: Settings, options: ImageOptions) -> int:
         repo=absolute(options.repo),
         ref=options.ref,
         target=absolute(options.target),
-        format=options.format,
+        format=options.format or ("qcow2" if options.target.endswith(".qcow2") else "raw"),
         size=parse_size(options.size) if options.size else None,
         kargs=tuple(options.karg),
         stateroot=options.stateroot,

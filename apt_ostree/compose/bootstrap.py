@@ -8,7 +8,7 @@ from urllib.parse import quote
 from apt_ostree import fetch
 from apt_ostree.compose import selection
 from apt_ostree.errors import AptOstreeError, ToolError
-from apt_ostree.lockfile import Lock, Locked
+from apt_ostree.lockfile import Lock, Locked, require
 from apt_ostree.paths import Store
 from apt_ostree.report import Advanced, OutputLine, Reporter
 from apt_ostree.requests import parse
@@ -52,7 +52,10 @@ def job(treefile: Treefile, architecture: str, target: Path, archive: Path) -> m
 
 
 def write_archive(folder: Path, store: Store, lock: Lock, suite: str) -> None:
-    """A flat archive (sources.list(5)) of hard links to the stored packages."""
+    """A flat archive (sources.list(5)) of hard links to the stored packages.
+
+    Raises ResolveError for one that is not the version the lock says.
+    """
     folder.mkdir(mode=0o755)
     stanzas = []
     for number, package in enumerate(lock.packages):
@@ -69,6 +72,7 @@ def write_archive(folder: Path, store: Store, lock: Lock, suite: str) -> None:
 def _stanza(folder: Path, name: str, package: Locked) -> str:
     """The package's own control fields, with what only the archive says."""
     fields = debcheck.fields(folder / name)
+    require(package, f"{fields['Package']}_{fields['Version']}_{fields['Architecture']}")
     fields["Priority"] = package.priority or fields.get("Priority", "optional")
     fields["Filename"], fields["Size"], fields["SHA256"] = f"./{name}", str(package.size), package.sha256
     return str(fields.dump())

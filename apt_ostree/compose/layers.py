@@ -17,7 +17,7 @@ from apt_ostree.compose import selection
 from apt_ostree.compose.tree import Target
 from apt_ostree.errors import AptOstreeError, ResolveError, UsageError
 from apt_ostree.installed import installed, is_kernel
-from apt_ostree.lockfile import Lock, Locked, LockedLayer
+from apt_ostree.lockfile import Lock, Locked, LockedLayer, require
 from apt_ostree.model import LocalPackage, Resolution
 from apt_ostree.paths import Store
 from apt_ostree.report import Reporter, Warned, phase
@@ -164,10 +164,13 @@ def resolution(directory: Path, below: aptroot.BaseState, packages: Sequence[Loc
     local = tuple(LocalPackage(sha256=item.sha256, package=item.planned.package) for item in packages)
     wanted = resolve.Wanted(local=local, recommends=False)
     found = resolve.resolve(root, installed(below.status), wanted, store)
-    if {planned.sha256 for planned in found.packages} != {item.sha256 for item in packages}:
+    versions = {planned.sha256: planned.package.nevra for planned in found.packages}
+    if versions.keys() != {item.sha256 for item in packages}:
         raise ResolveError(
             "what is below the layer does not take just the packages of the lockfile",
             hint="make the lockfile again with --write-lockfile",
             code="lockfile",
         )
+    for item in packages:
+        require(item, versions[item.sha256])
     return replace(found, foreign=foreign)

@@ -197,11 +197,11 @@ def check_archive(root: aptroot.AptRoot, wanted: Sequence[Locked]) -> None:
         if found is None:
             wrong.append(f"{package}: the archives do not have it")
         elif package.sha256 not in found:
-            wrong.append(f"{package}: its content is another (sha256 {', '.join(sorted(found))})")
+            wrong.append(f"{package}: its content is another (sha256 {', '.join(sorted(found))}, not {package.sha256})")
     if wrong:
         raise ResolveError(
             f"the archives do not have what the lockfile asks for: {wrong[0]}",
-            details=wrong,
+            details=wrong[1:],
             hint="use a snapshot of the archive, or make the lockfile again with --write-lockfile",
             code="lockfile",
         )

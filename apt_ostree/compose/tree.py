@@ -119,7 +119,7 @@ def input_digest(target: Target, lock: Lock) -> str:
         "layout": LAYOUT,
         "treefile": treefile,
         "architecture": target.architecture,
-        "packages": sorted(package.sha256 for package in lock.packages),
+        "packages": sorted((str(package), package.sha256) for package in lock.packages),
     }
     return hashlib.sha256(json.dumps(inputs, sort_keys=True, default=str).encode()).hexdigest()
 

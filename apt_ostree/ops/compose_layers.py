@@ -45,7 +45,7 @@ def input_digest(stack: Stack, number: int, below: str) -> str:
         "version": item.layer.version,
         "metadata": item.layer.metadata,
         "requested": sorted(item.layer.chosen(stack.target.architecture)),
-        "packages": sorted(package.sha256 for package in locked.packages),
+        "packages": sorted((str(package), package.sha256) for package in locked.packages),
     }
     return hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()
 

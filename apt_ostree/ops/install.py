@@ -158,7 +158,7 @@ def remove_requests(origin: Origin, arguments: Sequence[str]) -> Origin:
         raise ResolveError(
             f"not requested, so not to be uninstalled: {', '.join(unknown)}",
             details=[f"layered packages: {', '.join(have) or 'none'}"],
-            hint="packages of the base itself cannot be uninstalled",
+            hint=f"a package of the base itself is taken out by: sudo apt-ostree override remove {unknown[0]}",
             code="not-requested",
         )
     return replace(

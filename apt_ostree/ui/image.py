@@ -50,7 +50,8 @@ def text(made: DiskImage, *, verbose: bool = False, theme: Theme = PLAIN) -> str
 
 def _lines(made: DiskImage, verbose: bool) -> Iterator[str]:
     if made.changed:
-        yield f"{made.path} is a disk of {size(made.layout.size)} with {made.ref}; it takes {size(made.taken)}."
+        taken = f"it takes {size(made.taken)} as {made.format}"
+        yield f"{made.path} is a disk of {size(made.layout.size)} with {made.ref}; {taken}."
     else:
         yield f"Dry run: {made.path} would be a disk of {size(made.layout.size)} with {made.ref}."
     for part in made.layout.partitions:

@@ -58,6 +58,16 @@ def test_one_lockfile_gives_one_commit(composing: Composing, tmp_path: Path) -> 
     composing.tree(treefile, second, "--locked", "--lockfile", lock, "--write-commitid-to", tmp_path / "id")
     assert (tmp_path / "id").read_text() == f"{made['commit']}\n" and refs(second) == {}
 
+    # a lockfile that names another version than the content it names has, whether or not a commit stands
+    data = json.loads(lock.read_text())
+    next(item for item in data["packages"] if item["name"] == "toy")["version"] = "9"
+    wrong = tmp_path / "wrong.lock.json"
+    wrong.write_text(json.dumps(data))
+    for repo in (first, second):
+        done = composing.tree(treefile, repo, "--locked", "--lockfile", wrong, check=3)
+        assert "the lockfile says toy_9_all, and what has that content is toy_1_all" in done.stderr
+    assert refs(second) == {}
+
     other = composing.repo()
     composing.archive.withdraw("toy")
     composing.archive.publish(DebBuilder(name="toy", version="1", files={"/usr/share/toy": "forged"}))

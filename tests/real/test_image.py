@@ -200,8 +200,9 @@ def test_other_formats_sizes_and_names(repo: Path, work: Path) -> None:
     held(image(repo, tiny.REF, work / "odd@@2/a@@1.raw", "--json"))
     # what is there is replaced only when one says so
     image(repo, tiny.REF, target, code=2)
-    assert held(image(repo, tiny.REF, target, "--json", "--force"))["format"] == "raw"
+    assert held(image(repo, tiny.REF, target, "--json", "--force", "--format=raw"))["format"] == "raw"
     assert kind(target) != b"QFI\xfb"
+    assert held(image(repo, tiny.REF, target, "--json", "--dry-run", "--force"))["format"] == "qcow2", "by its name"
 
 
 def test_a_key_for_a_tree_without_an_ssh_server_is_told(repo: Path, work: Path) -> None:
