@@ -63,6 +63,8 @@ def _password(path: Path) -> str:
 def _keys(path: Path) -> str:
     option = "--ssh-key-file"
     lines = [line.strip() for line in _content(option, path).splitlines()]
+    if any("PRIVATE KEY-----" in line for line in lines):
+        raise UsageError(f"{option}: '{path}' is a private key", hint=f"name the public one: {option} {path}.pub")
     keys = [line for line in lines if line and not line.startswith("#")]
     wrong = [number for number, key in enumerate(keys, 1) if not _KEY.fullmatch(key)]
     if not keys or wrong:

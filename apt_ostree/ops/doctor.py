@@ -66,7 +66,8 @@ TOOLS = (
 
 def probes(paths: Paths) -> tuple[Probe, ...]:
     """Detection, tools, space, boot entries and leftovers, in the order people should read them."""
-    found = [*host.detect(paths), *(tool_probe(tool) for tool in TOOLS)]
+    image = paths.is_running_root and paths.booted_marker.exists()  # composing is done elsewhere
+    found = [*host.detect(paths), *(tool_probe(tool) for tool in TOOLS if not (image and tool.only_for))]
     if paths.repo.is_dir():
         found += [
             *_space(paths),

@@ -107,6 +107,12 @@ def test_keys_are_kept_and_comments_are_not(tmp_path: Path) -> None:
     assert read(tmp_path, keys=f"# mine\n\n{KEY}\n  {options}\n").keys == f"{KEY}\n{options}\n"
 
 
+def test_a_private_key_is_called_one(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="is a private key") as caught:
+        read(tmp_path, keys="-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNzaC1rZXktdjEA\n-----END\n")
+    assert caught.value.hint.endswith(".pub")
+
+
 @pytest.mark.parametrize("text", ["", "# none\n", "-----BEGIN OPENSSH PRIVATE KEY-----\n", f"{KEY}\nnonsense\n"])
 def test_no_keys(tmp_path: Path, text: str) -> None:
     with pytest.raises(UsageError):
