@@ -29,18 +29,6 @@ done
 """
 
 
-@pytest.fixture
-def syslinux(sysroot: Sysroot) -> Sysroot:
-    """The sysroot with libostree's syslinux back end, as a disk has it."""
-    link = sysroot.path / "boot/syslinux/syslinux.cfg"
-    link.parent.mkdir()
-    link.symlink_to("../loader/syslinux.cfg")
-    (sysroot.path / "boot/loader/syslinux.cfg").write_text("TIMEOUT 10\n")
-    run(["ostree", "config", f"--repo={sysroot.repo}", "set", "sysroot.bootloader", "syslinux"])
-    sysroot.apt_ostree("kargs", "--append=first=1")
-    return sysroot
-
-
 def probes(sysroot: Sysroot, start: str) -> list[tuple[str, str]]:
     found = sysroot.apt_ostree("doctor", "--json", check=False).json["probes"]
     return [(probe["state"], probe["detail"]) for probe in found if probe["name"].startswith(start)]

@@ -7,25 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.process import run
 from tests.support.sysroots import Sysroot, changes
 
 pytestmark = pytest.mark.real
 
 DEAD = "x=it's"
 CHANGED = "systemd.mask=dev-x\\x2dy.swap"
-
-
-@pytest.fixture
-def syslinux(sysroot: Sysroot) -> Sysroot:
-    """The sysroot with libostree's syslinux back end, whatever reads its menu."""
-    link = sysroot.path / "boot/syslinux/syslinux.cfg"
-    link.parent.mkdir()
-    link.symlink_to("../loader/syslinux.cfg")
-    (sysroot.path / "boot/loader/syslinux.cfg").write_text("TIMEOUT 10\n")
-    run(["ostree", "config", f"--repo={sysroot.repo}", "set", "sysroot.bootloader", "syslinux"])
-    sysroot.apt_ostree("kargs", "--append=first=1")
-    return sysroot
 
 
 def by_grub(sysroot: Sysroot) -> Path:
