@@ -70,6 +70,12 @@ class Lock:
         """The packages of the base and of every layer."""
         return (*self.packages, *(package for layer in self.layers for package in layer.packages))
 
+    @property
+    def counts(self) -> str:
+        """How many packages there are, for people."""
+        layers = (f", {len(layer.packages)} of the layer {layer.name}" for layer in self.layers)
+        return f"{len(self.packages)} packages{''.join(layers)}"
+
 
 def require(package: Locked, found: str) -> None:
     """Raise ResolveError when the archive with a package's content is another: `found` is its NAME_VERSION_ARCH."""

@@ -53,9 +53,6 @@ def _result(context: Context, request: Request, lock: Lock) -> Result:
     """What there is to write; a lockfile of the same packages stays, with the time and the sources it has."""
     former = _former(context, request.lock_path)
     same = former is not None and _choice(former) == _choice(lock)
-    counts = f"{len(lock.packages)} packages" + "".join(
-        f", {len(layer.packages)} of the layer {layer.name}" for layer in lock.layers
-    )
     what = f"No change: {request.lock_path} has" if same else f"{request.lock_path}:"
     dry = "Dry run: " if context.options.dry_run and not same else ""
     return Result(
@@ -63,7 +60,7 @@ def _result(context: Context, request: Request, lock: Lock) -> Result:
         changed=False,
         would_change=not same,
         changes=_changes(former, lock),
-        message=f"{dry}{what} {counts}",
+        message=f"{dry}{what} {lock.counts}",
     )
 
 

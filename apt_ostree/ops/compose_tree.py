@@ -92,19 +92,9 @@ def run(context: Context, request: Request) -> Result:
         chosen = choose(guard.context, target, compose_choice.directory(target), request.choice)
         result = _perform(guard, request, Stack(target=target, layers=found, lock=chosen.lock), chosen)
     if request.write_lockfile and not context.options.download_only:
-        told = _lockfile(request, chosen.lock, "the lockfile")
         compose_choice.write(request.lock_path, lockfile.dump(chosen.lock))
-        return replace(result, message=f"{result.message}\n{told}")
+        return replace(result, message=f"{result.message}\nThe lockfile is {request.lock_path}: {chosen.lock.counts}")
     return result
-
-
-def _lockfile(request: Request, lock: lockfile.Lock, what: str) -> str:
-    """What writing the lockfile changes, in words."""
-    try:
-        same = request.lock_path.read_text(errors="replace") == lockfile.dump(lock)
-    except FileNotFoundError:
-        same = False
-    return f"{what} {request.lock_path}: {'no change' if same else f'{len(lock.everything)} packages'}"
 
 
 def _perform(guard: guarding.Guard, request: Request, stack: Stack, chosen: Chosen) -> Result:
@@ -242,7 +232,7 @@ def _dry_run(context: Context, request: Request, stack: Stack) -> Result:
         told.append(f"{item.ref} would get {len(locked.packages)} packages on top of that: {names}")
     text = "nothing would change" if same else "\n".join(told)
     if request.write_lockfile:
-        text += "\n" + _lockfile(request, stack.lock, "the lockfile that would be written:")
+        text += f"\nThe lockfile would be {request.lock_path}: {stack.lock.counts}"
     return Result(
         command=context.options.command,
         changed=False,

@@ -39,7 +39,11 @@ def test_one_lockfile_gives_one_commit(composing: Composing, tmp_path: Path) -> 
     assert not (first / "extensions/apt-ostree").exists()
     fetched = composing.tree(treefile, first, "--download-only", "--json").json
     assert fetched["download-bytes"] > 0 and fetched["would-change"] and refs(first) == {}
-    made = composing.tree(treefile, first, "-C", "--lockfile", lock, "--write-lockfile", "--json").json
+    words = ("--lockfile", lock, "--write-lockfile", "--json")
+    assert f"lockfile would be {lock}: " in composing.tree(treefile, first, *words, "--dry-run").json["message"]
+    assert not lock.exists()
+    made = composing.tree(treefile, first, "-C", *words).json
+    assert f"The lockfile is {lock}: " in made["message"]
     toy = next(item for item in json.loads(lock.read_text())["packages"] if item["name"] == "toy")
     assert (toy["version"], made["commit"], made["download-bytes"]) == ("1", refs(first)[REF], 0)
     file, same = tmp_path / "id", ("--unchanged-exit-77", "--write-commitid-to", tmp_path / "id", "--json")

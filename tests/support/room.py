@@ -11,7 +11,7 @@ from pathlib import Path
 from tests.support.process import run
 
 NEEDED = 14 << 30  # bytes of memory that must be free; a run takes about half of it
-_OFF = "APT_OSTREE_TEST_ON_DISK"
+OFF = "APT_OSTREE_TEST_ON_DISK"
 
 
 def available() -> int:
@@ -24,7 +24,7 @@ def furnish(area: Path) -> bool:
     """Mount a tmpfs on a directory, when it may be and can hold what ostree writes; True when there is one."""
     if os.path.ismount(area):
         return True
-    if os.geteuid() != 0 or os.environ.get(_OFF) or available() < NEEDED:
+    if os.geteuid() != 0 or os.environ.get(OFF) or available() < NEEDED:
         return False
     words = ("-t", "tmpfs", "-o", f"mode=0755,size={NEEDED},nr_inodes=0", "tmpfs")
     if run(["mount", *words, area], check=False).returncode != 0:

@@ -275,12 +275,14 @@ def test_workspaces_of_dead_sessions_are_removed(tmp_path: Path, monkeypatch: py
 def test_a_workspace_in_memory_has_its_bases_beside_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("APT_OSTREE_TEST_CACHE", str(tmp_path))
     monkeypatch.setattr(basecache, "_area", [])
+    monkeypatch.setattr(room, "NEEDED", 1 << 20)
+    monkeypatch.delenv(room.OFF, raising=False)
     home = tmp_path / "bases/some"
     home.mkdir(parents=True)
     (home / "checksum").write_text("1")
     with basecache.workspace(in_memory=True) as mine:
-        if not os.path.ismount(mine.parent):
-            assert room.available() < room.NEEDED
+        if not os.path.ismount(mine.parent):  # a tmpfs of this kernel has no attributes of users
+            assert tuple(map(int, os.uname().release.split(".")[:2])) < (6, 6)
             return
         with basecache.workspace(in_memory=True) as other:
             assert mine.parent == other.parent == tmp_path / "memory"
