@@ -29,6 +29,7 @@ from apt_ostree.tree import (
     configure,
     dpkgdb,
     fsops,
+    homes,
     kernel,
     overlay,
     pkglist,
@@ -40,7 +41,7 @@ from apt_ostree.tree import (
     vacate,
 )
 
-LAYOUT = 2  # raise it when the tree rules change: equal inputs then no longer mean an equal tree
+LAYOUT = 3  # raise it when the tree rules change: equal inputs then no longer mean an equal tree
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,7 +104,8 @@ def layer(job: LayerJob, reporter: Reporter) -> Commit:
         with overlay.mounted(work, tree, sandbox.write_shims(work / "shim")) as over:
             prefix = sandbox.for_scripts(over.merged, work / "debs", epoch=job.epoch)
             with phase(reporter, "configure", "Unpacking and configuring packages"):
-                configure.perform(prefix, _work(job), reporter)
+                with homes.given_back(over.merged, prefix, _touched(job.resolution)):
+                    configure.perform(prefix, _work(job), reporter)
                 sandbox.check_alive(over.merged, work / "debs")
         with phase(reporter, "fold", "Folding changes into the tree"):
             report = _fold(job, over.upper, tree)
@@ -179,10 +181,15 @@ def _fold(job: LayerJob, upper: Path, tree: Path) -> rules.FinishReport:
     return rules.finish(rules.FinishJob(root=tree, var=var, compose=False, policy=job.policy))
 
 
+def _touched(resolution: Resolution) -> frozenset[str]:
+    """Names of the packages dpkg is to work on."""
+    changed = (*(planned.package for planned in resolution.packages), *resolution.removals)
+    return frozenset(package.name for package in changed)
+
+
 def other_kernel(resolution: Resolution) -> bool:
     """True when the kernel is another than the base's, whose initramfs then has the wrong modules."""
-    changed = (*(planned.package for planned in resolution.packages), *resolution.removals)
-    return any(is_kernel(package.name) for package in changed)
+    return any(is_kernel(name) for name in _touched(resolution))
 
 
 def _initramfs(job: LayerJob, tree: Path, folder: Path, reporter: Reporter) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from apt_ostree.report import OutputLine, Reporter, phase
 from apt_ostree.tools import bwrap
-from apt_ostree.tree import kernel, rules, sandbox
+from apt_ostree.tree import dpkgdb, homes, kernel, rules, sandbox
 
 
 def make_image(
@@ -20,11 +20,12 @@ def make_image(
     def line(text: str) -> None:
         reporter.event(OutputLine(line=text))
 
+    prefix = bwrap.prefix(job.root, env={**sandbox.ENVIRONMENT, **environment})
     with phase(reporter, "rules", "Making an image of it"):
         arranged = rules.arrange(job)
+        homes.put_aside(prefix, f"/{dpkgdb.DATABASE}")
     if arranged.kernel:
         with phase(reporter, "initramfs", "Building the initramfs"):
-            prefix = bwrap.prefix(job.root, env={**sandbox.ENVIRONMENT, **environment})
             kernel.tell_dpkg(job.root, arranged.kernel, prefix)
             kernel.make_initramfs(job.root, arranged.kernel, prefix, line, arguments=arguments)
     return rules.seal(job, arranged)

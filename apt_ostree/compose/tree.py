@@ -27,7 +27,7 @@ from apt_ostree.treefile import Treefile, resolved_ref
 from apt_ostree.view.directory import open_directory
 from apt_ostree.view.model import View
 
-LAYOUT = 2  # raise it when the tree rules change: equal inputs then no longer mean an equal tree
+LAYOUT = 3  # raise it when the tree rules change: equal inputs then no longer mean an equal tree
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

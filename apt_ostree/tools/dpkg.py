@@ -14,6 +14,7 @@ from apt_ostree import run
 # --status-fd: what dpkg works on stands between the lines of the scripts, so that each line has its package.
 # It must be a descriptor of its own: dpkg closes it for its children, and a script without stdout fails (EBADF).
 OPTIONS = ("--force-unsafe-io", "--force-confnew", "--status-fd=3")
+ADMINDIR = "/var/lib/dpkg"
 _DPKG = ("sh", "-c", 'exec dpkg "$@" 3>&1', "dpkg", *OPTIONS)
 
 
@@ -50,15 +51,35 @@ def add_architecture(prefix: Sequence[str], architecture: str) -> None:
     run.capture([*prefix, "dpkg", "--add-architecture", architecture])
 
 
-def divert(prefix: Sequence[str], admindir: str, path: str, place: str) -> None:
-    """`dpkg-divert --add`: what packages have at `path` is at `place`, where it was put by other means."""
-    options = ["--admindir", admindir, "--quiet", "--local", "--no-rename", "--divert", place]
-    run.capture([*prefix, "dpkg-divert", *options, "--add", path])
+def divert(
+    prefix: Sequence[str], path: str, place: str, *, admindir: str = ADMINDIR, by: str = "", rename: bool = False
+) -> None:
+    """`dpkg-divert --add`: what packages have at `path` is at `place`, moved there (`rename`) or put by other means.
+
+    `by` is the package that diverts, empty for a local diversion.
+    """
+    run.capture([*prefix, *_divert(admindir, by, rename), "--divert", place, "--add", path])
 
 
-def undivert(prefix: Sequence[str], admindir: str, path: str) -> None:
-    """`dpkg-divert --remove`: what was diverted from `path` is gone."""
-    run.capture([*prefix, "dpkg-divert", "--admindir", admindir, "--quiet", "--local", "--no-rename", "--remove", path])
+def undivert(prefix: Sequence[str], path: str, *, admindir: str = ADMINDIR, by: str = "", rename: bool = False) -> None:
+    """`dpkg-divert --remove`: what was diverted from `path` is gone, or moved back (`rename`)."""
+    run.capture([*prefix, *_divert(admindir, by, rename), "--remove", path])
+
+
+def _divert(admindir: str, by: str, rename: bool) -> list[str]:
+    whose = ["--package", by] if by else ["--local"]
+    return ["dpkg-divert", "--admindir", admindir, "--quiet", *whose, "--rename" if rename else "--no-rename"]
+
+
+def diverter(prefix: Sequence[str], path: str) -> str:
+    """`dpkg-divert --listpackage`: the package that diverts `path`, LOCAL for the administrator, empty for nobody."""
+    return run.capture([*prefix, "dpkg-divert", "--listpackage", path]).stdout.strip()
+
+
+def changed(prefix: Sequence[str], admindir: str, package: str) -> tuple[str, ...]:
+    """`dpkg --verify`: the paths of an installed package that are not as it has them. Raises ToolError."""
+    lines = run.capture([*prefix, "dpkg", "--admindir", admindir, "--verify", package]).stdout.splitlines()
+    return tuple(line[12:] for line in lines)  # "??5?????? c /etc/x" or "missing     /etc/x"
 
 
 def audit(prefix: Sequence[str]) -> str:
@@ -66,9 +87,9 @@ def audit(prefix: Sequence[str]) -> str:
     return run.capture([*prefix, "dpkg", "--audit"]).stdout.strip()
 
 
-def search(admindir: Path, path: str) -> tuple[tuple[str, str], ...]:
+def search(admindir: Path | str, path: str, prefix: Sequence[str] = ()) -> tuple[tuple[str, str], ...]:
     """`dpkg-query --search`: (package names separated by `, `, or a diversion in words) and path, for each match."""
-    done = run.capture(["dpkg-query", f"--admindir={admindir}", "--search", "--", path], check=False)
+    done = run.capture([*prefix, "dpkg-query", f"--admindir={admindir}", "--search", "--", path], check=False)
     rows = (line.partition(": ") for line in done.stdout.splitlines())
     return tuple((owners, found) for owners, colon, found in rows if colon)
 

@@ -64,7 +64,7 @@ def apply(root: Path, var: Path) -> None:
         source = var / place
         if fsops.is_dir(source) or fsops.is_file(source):
             fsops.move(source, root, f"{SYSIMAGE}/{name}")
-    _clean(root)
+    clean(root)
     tmpfiles.write(root, CONF, _links(root))
 
 
@@ -81,7 +81,8 @@ def target(name: str, place: str) -> str:
     return posixpath.relpath(f"/{SYSIMAGE}/{name}", posixpath.dirname(f"/var/{place}"))
 
 
-def _clean(root: Path) -> None:
+def clean(root: Path) -> None:
+    """Locks and backups of the package state go, and what was in the middle of something."""
     database = root / DATABASE
     for name in _TRANSIENT:
         fsops.remove(database / name)

@@ -66,11 +66,11 @@ def tell_dpkg(root: Path, version: str, sandbox: Sequence[str]) -> None:
     for path in fsops.read(root / dpkgdb.DATABASE / "diversions").splitlines()[::3]:
         match = _BOOT.fullmatch(path.removeprefix("/boot/"))
         if match and match[2] != version:
-            dpkg.undivert(sandbox, f"/{dpkgdb.DATABASE}", path)
+            dpkg.undivert(sandbox, path, admindir=f"/{dpkgdb.DATABASE}")
     for name, place in _NAMES.items():
         path = f"/boot/{name}-{version}"
         if dpkg.search(root / dpkgdb.DATABASE, path):
-            dpkg.divert(sandbox, f"/{dpkgdb.DATABASE}", path, f"/{MODULES}/{version}/{place}")
+            dpkg.divert(sandbox, path, f"/{MODULES}/{version}/{place}", admindir=f"/{dpkgdb.DATABASE}")
 
 
 def check_raw(root: Path) -> None:

@@ -25,9 +25,6 @@ _USRMERGE = ("bin", "sbin", "lib", "lib32", "lib64", "libo32", "libx32")
 _LEFT_ALONE = ("etc", "usr", *_USRMERGE)
 _NOT_OURS = re.compile(r"(vmlinuz|initrd\.img)(\.old)?|lost\+found|\.dockerenv")
 _MARKERS = re.compile(r"(bin|sbin|lib)\.usr-is-merged")  # Ubuntu 24.04's base-files
-_DHOME = re.compile(r"^\s*#?\s*DHOME=.*$", re.MULTILINE)
-_HOME = re.compile(r"^\s*#?\s*HOME=.*$", re.MULTILINE)
-HOME = "/var/home"
 
 
 def check(root: Path) -> None:
@@ -112,26 +109,6 @@ def _redirected(line: str) -> str:
 def media_line() -> tmpfiles.Line:
     """/media is a link to /run/media, which must be there on every boot."""
     return tmpfiles.Line(path="/run/media", kind="d", mode=0o755, user="root", group="root")
-
-
-def homes(root: Path) -> None:
-    """New accounts get their home where homes really are (adduser.conf(5), useradd(8))."""
-    for rel, pattern, setting in (
-        ("adduser.conf", _DHOME, f"DHOME={HOME}"),
-        ("default/useradd", _HOME, f"HOME={HOME}"),
-    ):
-        path = root / "etc" / rel
-        text = fsops.read(path)
-        if fsops.is_file(path) and setting not in text.splitlines():
-            fsops.rewrite(path, _set(text, pattern, setting))
-
-
-def _set(text: str, pattern: re.Pattern[str], setting: str) -> str:
-    found = list(pattern.finditer(text))
-    if not found:
-        return f"{text.rstrip()}\n{setting}\n"
-    last = found[-1]
-    return text[: last.start()] + setting + text[last.end() :]
 
 
 def empty_runtime(root: Path) -> None:

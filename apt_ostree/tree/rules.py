@@ -14,6 +14,7 @@ from apt_ostree.tree import (
     dpkgdb,
     etc,
     fsops,
+    homes,
     identity,
     kernel,
     layout,
@@ -102,7 +103,6 @@ def arrange(job: FinishJob) -> Arranged:
     identity.apply(root, compose=job.compose, machine_id=job.policy.machine_id, given=job.policy.files)
     if job.policy.hostname:
         fsops.write(root, "etc/hostname", f"{job.policy.hostname}\n")
-    layout.homes(root)
     found_users, found_groups = users.apply(root)
     dropped += _var(job)
     return Arranged(users=found_users, groups=found_groups, kernel=version, dropped=tuple(sorted(dropped)))
@@ -111,6 +111,8 @@ def arrange(job: FinishJob) -> Arranged:
 def seal(job: FinishJob, arranged: Arranged) -> FinishReport:
     """/etc goes to /usr/etc, what the boot fills is emptied, and the tree gets its last look."""
     root = job.root
+    homes.apply(root)
+    dpkgdb.clean(root)  # of what dpkg was told since
     etc.apply(root)
     layout.empty_runtime(root)
     fsops.make_dir(root, "var")

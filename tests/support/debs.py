@@ -140,10 +140,10 @@ def _place(root: Path, path: str) -> Path:
     return root / relative
 
 
-def repack(tree: Path, name: str, version: str, directory: Path) -> Path:
+def repack(tree: Path, name: str, version: str, directory: Path, changed: Mapping[str, str] | None = None) -> Path:
     """An installed package of a tree as an archive of another version, with its own files and scripts.
 
-    `tree` is a checkout of a commit of ours. What it has in /etc comes from /usr/etc.
+    `tree` is a checkout of a commit of ours. What it has in /etc comes from /usr/etc. `changed` has other content.
     """
     database = tree / "usr/lib/sysimage/dpkg"
     stanzas = (database / "status").read_text().split("\n\n")
@@ -153,10 +153,13 @@ def repack(tree: Path, name: str, version: str, directory: Path) -> Path:
     for line in (database / f"info/{name}.list").read_text().splitlines():
         source = tree / ("usr" + line if line.startswith("/etc/") else line.lstrip("/"))
         target = _place(root, line) if line != "/." else root
-        if source.is_dir() and not source.is_symlink():
+        at_boot = line.startswith("/var/") and not source.exists()  # packages have nothing but directories there
+        if at_boot or (source.is_dir() and not source.is_symlink()):
             _make_dirs(root, line.strip("/"))
         else:
             shutil.copy2(source, target, follow_symlinks=False)
+    for line, text in (changed or {}).items():
+        (root / line.lstrip("/")).write_text(text)
     (root / "DEBIAN").mkdir(mode=0o755)
     dropped = ("Status:", "Conffiles:", " /etc/")
     lines = [line for line in stanza.splitlines() if not line.startswith(dropped)]
