@@ -56,6 +56,7 @@ def test_every_key_is_in_the_tree(composing: Composing, tmp_path: Path) -> None:
             {"path": "/etc/issue", "source": "issue"},
             {"path": "/usr/bin/hi", "content": "#!/bin/sh\necho hi\n", "mode": "0755"},
             {"path": "/etc/alias", "link": "issue"},
+            {"path": "/etc/default/useradd", "content": "SHELL=/bin/bash\n"},
         ],
         "remove_files": ["/usr/share/wants*"],
         "hostname": "lean-host",
@@ -90,6 +91,8 @@ def test_every_key_is_in_the_tree(composing: Composing, tmp_path: Path) -> None:
     )
     assert (cat("/usr/etc/issue"), cat("/usr/share/said")) == ("from a file\n", "hi\n")
     assert (cat("/usr/etc/hostname"), cat("/usr/etc/machine-id")) == ("lean-host\n", "uninitialized\n")
+    assert cat("/usr/etc/default/useradd") == "SHELL=/bin/bash\nHOME=/var/home\n"
+    assert "useradd.distrib" not in listing + cat("/usr/lib/sysimage/dpkg/diversions"), "this one is not passwd's"
     assert cat("/usr/etc/default/locale") == "LANG=C.UTF-8\n"
     assert "enabled=maybe" in cat("/usr/lib/ostree/prepare-root.conf")
     assert cat("/usr/lib/bootc/kargs.d/10-apt-ostree.toml") == 'kargs = ["quiet", "a=b c"]\n'

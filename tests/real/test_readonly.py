@@ -37,14 +37,17 @@ def test_apt_and_dpkg_name_the_right_command(host: NamespaceHost, http_repo: Loc
     place(host)
     host.run("apt-get", "update")
     for words, said in (
-        ("apt-get install -y foo", "sudo apt-ostree install foo"),
-        ("apt install foo", "sudo apt-ostree install foo"),
-        ("apt-get remove -y hostname", "sudo apt-ostree uninstall hostname"),
-        ("apt-get -y dist-upgrade", "sudo apt-ostree upgrade\n"),
+        ("apt-get install -y foo", "    apt-ostree install foo\n"),
+        ("apt -o Debug::NoLocking=1 install foo", "    apt-ostree install foo\n"),
+        ("setpriv --reuid=nobody apt -o Debug::NoLocking=1 install foo", "    sudo apt-ostree install foo\n"),
+        ("apt-get remove -y hostname", "    apt-ostree uninstall hostname\n"),
+        ("apt-get -y dist-upgrade", "    apt-ostree upgrade\n"),
+        ("apt-get install -y nosuch", "    apt-ostree install nosuch\n"),
         ("dpkg --configure -a", "image-based system"),
     ):
         done = host.run(*words.split(), check=False)
         assert done.returncode != 0 and said in done.stderr, words
+        assert done.stderr.count("This is an image-based system") == 1, words
     assert not host.run("sh", "-c", "ls /var/cache/apt/archives/*.deb", check=False).stdout, "nothing was downloaded"
     for words in ("apt-get -s install foo", "apt-get -qsy install foo", "apt list foo", "apt-cache search foo",
                   "dpkg -l hostname", "apt-get update", "apt-get download --print-uris foo"):  # fmt: skip
