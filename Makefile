@@ -52,7 +52,12 @@ PACKAGES_BOOT := openssh-client ovmf qemu-system-x86
 help: ## Show this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-.PHONY: packages packages-test packages-boot
+.PHONY: tests packages packages-test packages-boot
+tests: test
+
+packages: ## Install what the program runs (root)
+packages-test: ## Install what its tests compare it with (root)
+packages-boot: ## Install what boots the disks it makes (root)
 packages: WANTED = $(PACKAGES)
 packages-test: WANTED = $(PACKAGES_TEST)
 packages-boot: WANTED = $(PACKAGES_BOOT)

@@ -123,7 +123,8 @@ def local_files(argument: str) -> tuple[Path, ...]:
             raise UsageError(f"the directory '{argument}' holds no .deb files")
         return files
     if not path.exists():
-        hint = "to install by name, leave the directory away" if "/" in argument else f"ls -l {path.parent}"
+        name = path.stem.partition("_")[0]
+        hint = f"ls -l {path.parent}; from the package sources it is installed by its name: apt-ostree install {name}"
         raise UsageError(f"there is no file '{argument}'", hint=hint)
     return (path,)
 

@@ -171,7 +171,7 @@ complete -c apt-ostree -n '__apt_ostree_at compose tree' -l gpg-homedir -x -a '(
 complete -c apt-ostree -n '__apt_ostree_at compose tree' -l gpg-sign -x -d 'Sign with this OpenPGP key: a fingerprint, a key id or an address. May be repeated.'
 complete -c apt-ostree -n '__apt_ostree_at compose tree' -l json -d 'Answer with one JSON object on standard output.'
 complete -c apt-ostree -n '__apt_ostree_at compose tree' -l locked -d 'Install exactly the versions and contents the lockfile names, or fail with 3.'
-complete -c apt-ostree -n '__apt_ostree_at compose tree' -l lockfile -r -F -d 'The lockfile; without it, the one beside the treefile: tree.lock.json for tree.toml. That of an example is in the current directory. Without --write-lockfile it is honoured, as with --locked.'
+complete -c apt-ostree -n '__apt_ostree_at compose tree' -l lockfile -r -F -d 'The lockfile. One named here is honoured, as with --locked, unless --write-lockfile is given. Otherwise those two look at the one beside the treefile: tree.lock.json for tree.toml; that of an example is in the current directory.'
 complete -c apt-ostree -n '__apt_ostree_at compose tree' -l no-parent -d 'Make a commit without a parent.'
 complete -c apt-ostree -n '__apt_ostree_at compose tree' -l parent -x -d 'Make the commit a child of REV, not of the branch\'s commit.'
 complete -c apt-ostree -n '__apt_ostree_at compose tree' -l repo -x -a '(__fish_complete_directories)' -d 'The OSTree repository to work in.'

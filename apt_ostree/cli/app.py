@@ -103,6 +103,8 @@ def _invoke(argv: Sequence[str]) -> int:
     flags = {name for param, some in names if param.is_flag or getattr(param, "count", False) for name in some}
     valued = {name for param, some in names for name in some} - flags
     line = words.normalize(argv, flags, valued)
+    if line[:1] == ["help"]:
+        line = [*line[1:], "--help"]
     try:
         with root.make_context(PROGRAM, line, obj=shlex.join((PROGRAM, *argv))) as context:
             return int(root.invoke(context) or 0)

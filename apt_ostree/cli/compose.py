@@ -106,8 +106,9 @@ class TreeOptions(GpgSigning, Json, DryRun, Download, CacheOnly, Scripts, Unchan
         typer.Option(
             "--lockfile",
             metavar="FILE",
-            help="The lockfile; without it, the one beside the treefile: tree.lock.json for tree.toml. That of an "
-            "example is in the current directory. Without --write-lockfile it is honoured, as with --locked.",
+            help="The lockfile. One named here is honoured, as with --locked, unless --write-lockfile is given. "
+            "Otherwise those two look at the one beside the treefile: tree.lock.json for tree.toml; that of an example "
+            "is in the current directory.",
         ),
     ] = ""
     locked: Annotated[

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -122,8 +122,10 @@ def require_binding(commit: Commit, branch: Source) -> None:
         )
 
 
-def on_branch(finder: Finder, branch: Source, revision: str, *, skip_branch_check: bool = False) -> Found:
-    """A commit of a branch by version or checksum, from its remote if need be.
+def on_branch(
+    finder: Finder, branch: Source, revision: str, *, skip_branch_check: bool = False, known: Iterable[Commit] = ()
+) -> Found:
+    """A commit of a branch by version or checksum, from its remote if need be. `known` are those that are here.
 
     Raises AptOstreeError when the branch has none such, VerificationError.
     """
@@ -143,8 +145,10 @@ def on_branch(finder: Finder, branch: Source, revision: str, *, skip_branch_chec
             hint="an earlier image is named by its digest: apt-ostree rebase ...HOST/NAME@sha256:DIGEST",
             code="no-revision",
         )
+    versions = tuple(dict.fromkeys(commit.version for commit in known if commit.version))
     raise AptOstreeError(
         f"there is no commit '{revision}' on the branch {branch}",
+        details=[f"versions that are here: {', '.join(versions[:10])}"] if versions else (),
         hint="a commit of another branch is taken with rebase, or by its whole checksum with --skip-branch-check",
         code="no-revision",
     )

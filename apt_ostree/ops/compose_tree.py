@@ -17,7 +17,7 @@ from apt_ostree.ops import compose_choice, compose_layers, compose_signing
 from apt_ostree.ops.compose_choice import Chosen, choose
 from apt_ostree.ops.compose_layers import Stack
 from apt_ostree.ops.compose_signing import Lacking
-from apt_ostree.report import phase
+from apt_ostree.report import OutputLine, phase
 from apt_ostree.signing import Signing
 from apt_ostree.tools import dpkg, mmdebstrap, ostree
 
@@ -225,8 +225,8 @@ def _dry_run(context: Context, request: Request, stack: Stack) -> Result:
     told = list(compose_signing.would(kept, compose_signing.lacking(stack.target, kept)))
     same = len(kept) == 1 + len(stack.layers) and not told
     if not kept:
-        made_of = f"{stack.target.ref} would be made of {len(stack.lock.packages)} packages by"
-        told += [made_of, shlex.join(tree.command_line(stack.target))]
+        told.append(f"{stack.target.ref} would be made of {len(stack.lock.packages)} packages.")
+        context.reporter.event(OutputLine(line=shlex.join(tree.command_line(stack.target))))
     for item, locked in list(zip(stack.layers, stack.lock.layers, strict=True))[max(len(kept) - 1, 0) :]:
         names = " ".join(package.name for package in locked.packages)
         told.append(f"{item.ref} would get {len(locked.packages)} packages on top of that: {names}")

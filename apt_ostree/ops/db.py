@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from apt_ostree import commits, host, pkgdb, repos, sysroot
-from apt_ostree.errors import AptOstreeError, ToolError, UsageError
+from apt_ostree.errors import AptOstreeError, NotOstreeError, ToolError, UsageError
 from apt_ostree.findings import PackageDiff, PackageList, PackageVersion
 from apt_ostree.model import Deployment
 from apt_ostree.paths import Paths
@@ -124,7 +124,11 @@ def _system(paths: Paths, repo: Path | None) -> sysroot.Sysroot | None:
                 f"there is no ostree repo at '{repo}'", hint="--repo names the directory of one", code="no-repo"
             )
         return None
-    host.require_ostree(paths)
+    try:
+        host.require_ostree(paths)
+    except NotOstreeError as error:
+        error.hint += "; a repository without a system is named with --repo DIR"
+        raise
     return sysroot.load(paths)
 
 

@@ -80,6 +80,7 @@ def _find(situation: Situation, finder: Finder, request: Request) -> Found:
         base.source(situation.origin),
         request.revision,
         skip_branch_check=request.skip_branch_check,
+        known=branch + deployed,
     )
 
 

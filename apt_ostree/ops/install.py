@@ -154,11 +154,16 @@ def remove_requests(origin: Origin, arguments: Sequence[str]) -> Origin:
         requested = [r for r in requested if r not in hits]
         local = [item for item in local if item not in local_hits]
     if unknown:
+        import difflib
+
         have = [str(r) for r in origin.requested] + [item.nevra for item in origin.requested_local]
+        names = [*(r.name for r in origin.requested), *(item.package.name for item in origin.requested_local)]
+        near = [meant for name in unknown for meant in difflib.get_close_matches(name, names, n=1, cutoff=0.75)]
+        base = f"a package of the base itself is taken out by: sudo apt-ostree override remove {unknown[0]}"
         raise ResolveError(
             f"not requested, so not to be uninstalled: {', '.join(unknown)}",
             details=[f"layered packages: {', '.join(have) or 'none'}"],
-            hint=f"a package of the base itself is taken out by: sudo apt-ostree override remove {unknown[0]}",
+            hint=f"did you mean: sudo apt-ostree uninstall {' '.join(near)}" if near else base,
             code="not-requested",
         )
     return replace(

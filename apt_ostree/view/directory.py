@@ -42,7 +42,9 @@ def kind_of(mode: int) -> Kind:
 
 def _none(root: Path, why: str) -> AptOstreeError:
     return AptOstreeError(
-        f"'{root}' is no root file system: {why}", hint="name a directory that exists", code="no-tree"
+        f"'{root}' is no root file system: {why}",
+        hint="name a directory that exists; a branch or checksum needs --repo DIR",
+        code="no-tree",
     )
 
 

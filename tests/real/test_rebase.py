@@ -88,7 +88,8 @@ def test_deploy_fetches_what_is_not_here(client: Sysroot, remote: Remote, repo: 
     assert held(client, "apt-ostree/downloaded") == [two], "whatever else is done"
     verb(client, "cleanup", "--base")
     assert held(client, "apt-ostree/downloaded") == [] and not commits.whole(client.repo, two)
-    assert verb(client, "deploy", "-y", "99.0", check=1)["error"]["code"] == "no-revision"
+    absent = verb(client, "deploy", "-y", "99.0", check=1)["error"]
+    assert absent["code"] == "no-revision" and absent["details"][0].startswith("versions that are here: ")
     assert verb(client, "deploy", "-y", stranger, check=1)["error"]["code"] == "no-revision"
     done = verb(client, "deploy", "-y", "version=13.2")
     assert done["deployment"]["base-checksum"] == two and says(client, "foo") == "1.0"

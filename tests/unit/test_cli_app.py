@@ -62,6 +62,15 @@ def test_the_alias_is_the_same_command(capsys: pytest.CaptureFixture[str]) -> No
     assert capsys.readouterr().out == first
 
 
+@pytest.mark.parametrize("words", [(), ("install",), ("compose", "tree")])
+def test_help_is_the_word_as_well(words: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
+    assert app.run([*words, "--help"]) == 0
+    first = capsys.readouterr().out
+    assert app.run(["help", *words]) == 0
+    assert capsys.readouterr().out == first
+    assert app.run(["help", "nosuch"]) == 2
+
+
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert app.run(["--version"]) == 0
     assert capsys.readouterr().out == f"apt-ostree {__version__}\n"
@@ -77,6 +86,7 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
         ("install --bogus htop", "no such option", "apt-ostree install --help"),
         ("install --dry-rnu htop", "no such option: --dry-rnu", "mean --dry-run? See: apt-ostree install --help"),
         ("status --sysrot /s", "no such option: --sysrot", "did you mean --sysroot?"),
+        ("install ./nope_1_all.deb", "there is no file './nope_1_all.deb'", "by its name: apt-ostree install nope"),
         ("--versoin", "no such option: --versoin", "did you mean --version?"),
         ("install --script-timeout=soon htop", "not a number", "--script-timeout"),
         ("install --wait 5 htop", "after '='", "--wait=5"),
@@ -91,6 +101,11 @@ def test_usage_errors(line: str, said: str, hint: str, capsys: pytest.CaptureFix
     text = " ".join(capsys.readouterr().err.split())
     assert said in text
     assert hint in text
+
+
+def test_a_branch_without_its_repo_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    assert app.run(["oci", "lint", "debian/13/minimal"]) == 1
+    assert "a branch or checksum needs --repo DIR" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
