@@ -29,6 +29,7 @@ ask system systemctl is-system-running --wait
 ask failed systemctl --failed --no-legend --plain
 ask efi sh -c 'ls -d /sys/firmware/efi || :'
 ask audit dpkg --audit
+ask verify dpkg --verify
 ask id cat /etc/machine-id
 echo == rest
 """
@@ -55,7 +56,7 @@ def healthy(seen: Seen, commit: str) -> dict[str, str]:
         assert answers[place].strip().splitlines()[-1].split(",")[0] == "ro", seen.output
     assert answers["written"].splitlines()[-1] == "1" and answers["written"].count("Read-only file system") == 2
     assert answers["failed"] == "" and answers["system"] == "running", seen.output
-    assert answers["audit"] == "" and len(answers["id"]) == 32
+    assert (answers["audit"], answers["verify"]) == ("", "") and len(answers["id"]) == 32, seen.output
     return answers
 
 
