@@ -123,7 +123,7 @@ def local_files(argument: str) -> tuple[Path, ...]:
             raise UsageError(f"the directory '{argument}' holds no .deb files")
         return files
     if not path.exists():
-        name = path.stem.partition("_")[0]
+        name = path.name.removesuffix(".deb").partition("_")[0]
         hint = f"ls -l {path.parent}; from the package sources it is installed by its name: apt-ostree install {name}"
         raise UsageError(f"there is no file '{argument}'", hint=hint)
     return (path,)

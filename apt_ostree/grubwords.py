@@ -101,6 +101,8 @@ def _instead(karg: str) -> str:
     quoted = f'{key}="{value}"' if equals else f'"{karg}"'
     if '"' not in karg and not taken(quoted):
         return f"in double quotes GRUB leaves it as it is: {shlex.quote(quoted)}"
-    if key.startswith("systemd."):
+    if key == "systemd.mask":
         return "leave it out; units are masked by: sudo systemctl mask UNIT"
+    if key.startswith("systemd."):
+        return "leave it out"
     return "leave it out" + ("; options of modules have a place in /etc/modprobe.d" if "." in key else "")

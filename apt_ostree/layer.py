@@ -104,7 +104,7 @@ def layer(job: LayerJob, reporter: Reporter) -> Commit:
         with overlay.mounted(work, tree, sandbox.write_shims(work / "shim")) as over:
             prefix = sandbox.for_scripts(over.merged, work / "debs", epoch=job.epoch)
             with phase(reporter, "configure", "Unpacking and configuring packages"):
-                with homes.given_back(over.merged, prefix, _touched(job.resolution)):
+                with homes.in_place(over.merged, prefix):
                     configure.perform(prefix, _work(job), reporter)
                 sandbox.check_alive(over.merged, work / "debs")
         with phase(reporter, "fold", "Folding changes into the tree"):
@@ -181,15 +181,10 @@ def _fold(job: LayerJob, upper: Path, tree: Path) -> rules.FinishReport:
     return rules.finish(rules.FinishJob(root=tree, var=var, compose=False, policy=job.policy))
 
 
-def _touched(resolution: Resolution) -> frozenset[str]:
-    """Names of the packages dpkg is to work on."""
-    changed = (*(planned.package for planned in resolution.packages), *resolution.removals)
-    return frozenset(package.name for package in changed)
-
-
 def other_kernel(resolution: Resolution) -> bool:
     """True when the kernel is another than the base's, whose initramfs then has the wrong modules."""
-    return any(is_kernel(name) for name in _touched(resolution))
+    changed = (*(planned.package for planned in resolution.packages), *resolution.removals)
+    return any(is_kernel(package.name) for package in changed)
 
 
 def _initramfs(job: LayerJob, tree: Path, folder: Path, reporter: Reporter) -> None:

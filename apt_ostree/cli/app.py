@@ -39,6 +39,8 @@ def main(ctx: typer.Context, **given: Any) -> None:
     The system is an OSTree commit, made of Debian packages, that is never changed while it runs. Every change makes
     a new deployment beside it, whole or not at all, and the next boot goes into it; the previous one stays for
     rollback.
+
+    'apt-ostree help COMMAND' is the same as 'apt-ostree COMMAND --help'.
     """
     settings = Settings(typed=ctx.obj or PROGRAM, verb=ctx.invoked_subcommand or "", **given)
     if settings.version:
@@ -103,8 +105,9 @@ def _invoke(argv: Sequence[str]) -> int:
     flags = {name for param, some in names if param.is_flag or getattr(param, "count", False) for name in some}
     valued = {name for param, some in names for name in some} - flags
     line = words.normalize(argv, flags, valued)
-    if line[:1] == ["help"]:
-        line = [*line[1:], "--help"]
+    verb = next((word for word in line if not word.startswith("-")), "")
+    if verb == "help":
+        line = [*(word for word in line if word != "help" and not word.startswith("-")), "--help"]
     try:
         with root.make_context(PROGRAM, line, obj=shlex.join((PROGRAM, *argv))) as context:
             return int(root.invoke(context) or 0)

@@ -23,7 +23,7 @@ def make_image(
     prefix = bwrap.prefix(job.root, env={**sandbox.ENVIRONMENT, **environment})
     with phase(reporter, "rules", "Making an image of it"):
         arranged = rules.arrange(job)
-        homes.put_aside(prefix, f"/{dpkgdb.DATABASE}")
+        homes.put_aside(job.root, prefix, f"/{dpkgdb.DATABASE}")
     if arranged.kernel:
         with phase(reporter, "initramfs", "Building the initramfs"):
             kernel.tell_dpkg(job.root, arranged.kernel, prefix)

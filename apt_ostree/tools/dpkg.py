@@ -71,11 +71,6 @@ def _divert(admindir: str, by: str, rename: bool) -> list[str]:
     return ["dpkg-divert", "--admindir", admindir, "--quiet", *whose, "--rename" if rename else "--no-rename"]
 
 
-def diverter(prefix: Sequence[str], path: str) -> str:
-    """`dpkg-divert --listpackage`: the package that diverts `path`, LOCAL for the administrator, empty for nobody."""
-    return run.capture([*prefix, "dpkg-divert", "--listpackage", path]).stdout.strip()
-
-
 def changed(prefix: Sequence[str], admindir: str, package: str) -> tuple[str, ...]:
     """`dpkg --verify`: the paths of an installed package that are not as it has them. Raises ToolError."""
     lines = run.capture([*prefix, "dpkg", "--admindir", admindir, "--verify", package]).stdout.splitlines()

@@ -55,6 +55,21 @@ class Owners:
         return self.packages.get(path, "")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Diversion:
+    """What packages have at `path` is at `place`; `by` is the package that says so, `:` the administrator."""
+
+    path: str
+    place: str
+    by: str
+
+
+def diversions(root: Path) -> tuple[Diversion, ...]:
+    """Those of a tree's database (dpkg-divert(1)): three lines each."""
+    lines = fsops.read(root / DATABASE / "diversions").split("\n")
+    return tuple(Diversion(path=path, place=place, by=by) for path, place, by in zip(*[iter(lines)] * 3, strict=False))
+
+
 def apply(root: Path, var: Path) -> None:
     """Move package state from `var` into the tree and write the links that lead there.
 

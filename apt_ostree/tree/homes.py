@@ -1,21 +1,23 @@
 """New accounts get their home where homes really are (adduser.conf(5), useradd(8)), and dpkg knows of it.
 
-Both settings are in conffiles. One that was changed in place would be named by `dpkg --verify` on every machine, beside
-what its administrator changed. So the package's own file is diverted (dpkg-divert(1)) and stands beside the image's.
-Policy, appendix G, says that dpkg does not handle diverted conffiles well, and a purge does leave them behind: packages
-get theirs back while dpkg works on them.
+Both settings are in conffiles. One that was changed in place would be named by `dpkg --verify` on every machine. So the
+package's own file is diverted (dpkg-divert(1)) and stands beside the image's, which dpkg then does not look at. Policy,
+appendix G, says that dpkg does not handle diverted conffiles well: it never meets one, as all are in place while it
+works. What somebody else changed or diverted is changed where it is, and so is what cannot be diverted.
 """
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from apt_ostree.errors import ToolError
 from apt_ostree.tools import dpkg
-from apt_ostree.tree import fsops
+from apt_ostree.tree import dpkgdb, fsops
 
 HOME = "/var/home"
 BESIDE = ".distrib"  # dpkg-divert's own default
@@ -24,7 +26,6 @@ DIVERTER = "apt-ostree"
 
 @dataclass(frozen=True, slots=True)
 class _Conffile:
-    package: str
     rel: str
     name: str
 
@@ -40,52 +41,54 @@ class _Conffile:
     def setting(self) -> str:
         return f"{self.name}={HOME}"
 
+    @property
+    def diversion(self) -> dpkgdb.Diversion:
+        return dpkgdb.Diversion(path=self.path, place=f"/{self.beside}", by=DIVERTER)
+
     def changed(self, text: str) -> str:
         """The text with the setting: for the last line that has it or is commented out, or at the end."""
-        found = list(re.finditer(rf"^\s*#?\s*{self.name}=.*$", text, re.MULTILINE))
+        found = list(re.finditer(rf"^[^\S\n]*#?[^\S\n]*{self.name}=.*$", text, re.MULTILINE))
         if not found:
             return f"{text.rstrip()}\n{self.setting}\n"
         return text[: found[-1].start()] + self.setting + text[found[-1].end() :]
 
 
-_CONFFILES = (_Conffile("adduser", "etc/adduser.conf", "DHOME"), _Conffile("passwd", "etc/default/useradd", "HOME"))
+_CONFFILES = (_Conffile("etc/adduser.conf", "DHOME"), _Conffile("etc/default/useradd", "HOME"))
 
 
-def put_aside(prefix: Sequence[str], admindir: str = dpkg.ADMINDIR) -> None:
+def put_aside(root: Path, prefix: Sequence[str], admindir: str = dpkg.ADMINDIR) -> None:
     """Divert the conffiles that are as their packages have them; `apply` then makes the image's.
 
-    What somebody changed stays where it is. All is done by the tree's own dpkg in its sandbox, `prefix`.
+    All is done by the tree's own dpkg in its sandbox, `prefix`.
     """
     for conffile in _CONFFILES:
-        found = dpkg.search(admindir, conffile.path, prefix)
-        if found != ((conffile.package, conffile.path),):  # not installed, or diverted
+        if fsops.exists(root / conffile.beside):
             continue
-        if conffile.path not in dpkg.changed(prefix, admindir, conffile.package):
-            dpkg.divert(prefix, conffile.path, f"/{conffile.beside}", admindir=admindir, by=DIVERTER, rename=True)
+        with suppress(ToolError):
+            found = dpkg.search(admindir, conffile.path, prefix)
+            # one line: of several one is a diversion
+            if len(found) == 1 and conffile.path not in dpkg.changed(prefix, admindir, found[0][0]):
+                dpkg.divert(prefix, conffile.path, f"/{conffile.beside}", admindir=admindir, by=DIVERTER, rename=True)
 
 
 @contextmanager
-def given_back(root: Path, prefix: Sequence[str], packages: Collection[str]) -> Iterator[None]:
-    """While dpkg works on packages that have such conffiles they are where the packages put them."""
-    touched = [conffile for conffile in _CONFFILES if conffile.package in packages]
-    for conffile in touched:
-        if _is_ours(root, conffile) and dpkg.diverter(prefix, conffile.path) == DIVERTER:
-            fsops.remove(root / conffile.rel)
-            dpkg.undivert(prefix, conffile.path, by=DIVERTER, rename=True)
+def in_place(root: Path, prefix: Sequence[str]) -> Iterator[None]:
+    """While dpkg works the conffiles are where their packages put them. `root`: the tree with a real /etc."""
+    for conffile in _CONFFILES:
+        if _is_diverted(root, conffile):
+            path, beside = root / conffile.rel, root / conffile.beside
+            ours = fsops.read(path) == conffile.changed(fsops.read(beside))
+            fsops.remove(path if ours else beside)  # what somebody changed since, or removed, is that for dpkg as well
+            dpkg.undivert(prefix, conffile.path, by=DIVERTER, rename=ours)
     yield
-    if touched:
-        put_aside(prefix)
+    put_aside(root, prefix)
 
 
-def _is_ours(root: Path, conffile: _Conffile) -> bool:
-    """True for nothing but the package's file with our setting: then it can be made again."""
-    own = root / conffile.beside
-    if not _in_the_tree(root, conffile) or not fsops.is_file(own):
-        return False
-    return fsops.read(root / conffile.rel) == conffile.changed(fsops.read(own))
+def _is_diverted(root: Path, conffile: _Conffile) -> bool:
+    return _inside(root, conffile) and conffile.diversion in dpkgdb.diversions(root)
 
 
-def _in_the_tree(root: Path, conffile: _Conffile) -> bool:
+def _inside(root: Path, conffile: _Conffile) -> bool:
     """False where a script put a link in the place of a directory: it would lead into the host."""
     return all(fsops.is_dir(root / parent) for parent in Path(conffile.rel).parents)
 
@@ -93,10 +96,11 @@ def _in_the_tree(root: Path, conffile: _Conffile) -> bool:
 def apply(root: Path) -> None:
     """Set it, in a file of the image's own where the package's was put aside."""
     for conffile in _CONFFILES:
-        path, own = root / conffile.rel, root / conffile.beside
-        if not _in_the_tree(root, conffile):
-            continue
-        if fsops.is_file(own) and not fsops.exists(path):
-            fsops.write(root, conffile.rel, conffile.changed(fsops.read(own)), own.stat().st_mode & 0o7777)
-        elif fsops.is_file(path) and conffile.setting not in fsops.read(path).splitlines():
-            fsops.rewrite(path, conffile.changed(fsops.read(path)))
+        path, beside = root / conffile.rel, root / conffile.beside
+        anew = _is_diverted(root, conffile) and fsops.is_file(beside) and not fsops.exists(path)
+        if anew:
+            os.link(beside, path)  # for its owner, mode and xattrs
+        if _inside(root, conffile) and fsops.is_file(path):
+            text = fsops.read(path)
+            if anew or conffile.setting not in text.split("\n"):
+                fsops.rewrite(path, conffile.changed(text))

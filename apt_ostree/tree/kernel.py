@@ -63,10 +63,10 @@ def tell_dpkg(root: Path, version: str, sandbox: Sequence[str]) -> None:
 
     Diversions of a kernel that was there before go.
     """
-    for path in fsops.read(root / dpkgdb.DATABASE / "diversions").splitlines()[::3]:
-        match = _BOOT.fullmatch(path.removeprefix("/boot/"))
+    for diversion in dpkgdb.diversions(root):
+        match = _BOOT.fullmatch(diversion.path.removeprefix("/boot/"))
         if match and match[2] != version:
-            dpkg.undivert(sandbox, path, admindir=f"/{dpkgdb.DATABASE}")
+            dpkg.undivert(sandbox, diversion.path, admindir=f"/{dpkgdb.DATABASE}")
     for name, place in _NAMES.items():
         path = f"/boot/{name}-{version}"
         if dpkg.search(root / dpkgdb.DATABASE, path):

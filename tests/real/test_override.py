@@ -291,26 +291,6 @@ def test_b17_oracle_real_packages_go_and_change_as_with_apt(sysroot: Sysroot, ba
     assert run(["dpkg", f"--admindir={database}", "--audit"], check=False).stdout == ""
 
 
-def test_conffiles_the_image_changes_follow_their_package(machine: Sysroot, work: Path) -> None:
-    """Where homes are is the image's to say, in a file beside the package's own: dpkg has nothing to complain of."""
-    before = machine.default
-    given = (before / "usr/etc/adduser.conf.distrib").read_text()
-    newer = given + "# of 999\n"
-    deb = repack(before, "adduser", "999", work, {"/etc/adduser.conf": newer})
-    machine.apt_ostree("override", "replace", deb)
-    after = machine.default
-    assert (after / "usr/etc/adduser.conf.distrib").read_text() == newer
-    ours = (after / "usr/etc/adduser.conf").read_text().splitlines()
-    assert "DHOME=/var/home" in ours and ours[-1] == "# of 999" and len(ours) == len(newer.splitlines())
-    diversions = "usr/lib/sysimage/dpkg/diversions"
-    assert "/etc/adduser.conf\n/etc/adduser.conf.distrib\napt-ostree\n" in (before / diversions).read_text()
-    assert (after / diversions).read_text() == (before / diversions).read_text()
-    database = after / "usr/lib/sysimage/dpkg"
-    assert "Package: adduser\nStatus: install ok installed\n" in (database / "status").read_text()
-    found = run(["dpkg", f"--root={after}", f"--admindir={database}", "--verify", "adduser", "passwd"]).stdout
-    assert [line for line in found.splitlines() if " /var/" not in line] == []
-
-
 def test_b17_on_a_booted_machine(host: NamespaceHost, http_repo: LocalRepo) -> None:
     """The same with the machine's own apt, which is another one than offline."""
     path = "/usr/bin/hostname"

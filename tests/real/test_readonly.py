@@ -38,7 +38,9 @@ def test_apt_and_dpkg_name_the_right_command(host: NamespaceHost, http_repo: Loc
     host.run("apt-get", "update")
     for words, said in (
         ("apt-get install -y foo", "    apt-ostree install foo\n"),
-        ("apt -o Debug::NoLocking=1 install foo", "    apt-ostree install foo\n"),
+        ("apt-get -yo Debug::NoLocking=1 install foo hostname", "    apt-ostree install foo hostname\n"),
+        ("apt install foo", "    apt-ostree install foo\n"),
+        ("apt-get autoremove", "    apt-ostree uninstall PACKAGE\n"),
         ("setpriv --reuid=nobody apt -o Debug::NoLocking=1 install foo", "    sudo apt-ostree install foo\n"),
         ("apt-get remove -y hostname", "    apt-ostree uninstall hostname\n"),
         ("apt-get -y dist-upgrade", "    apt-ostree upgrade\n"),

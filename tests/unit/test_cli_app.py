@@ -66,8 +66,9 @@ def test_the_alias_is_the_same_command(capsys: pytest.CaptureFixture[str]) -> No
 def test_help_is_the_word_as_well(words: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
     assert app.run([*words, "--help"]) == 0
     first = capsys.readouterr().out
-    assert app.run(["help", *words]) == 0
-    assert capsys.readouterr().out == first
+    for line in (["help", *words], ["-v", "help", *words], ["help", "--json", *words], ["help", "help", *words]):
+        assert app.run(line) == 0
+        assert capsys.readouterr().out == first
     assert app.run(["help", "nosuch"]) == 2
 
 
