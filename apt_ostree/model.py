@@ -327,6 +327,7 @@ class Plan:
     origin: Origin  # of the new deployment
     base: Commit
     merge: Deployment | None  # whose /etc is carried; None for the first deployment
+    former_base: Commit | None = None  # of the deployment that would boot next
     resolution: Resolution | None = None  # None: the base commit itself is deployed
     target: str = ""  # checksum that is deployed as it is (deploy of base, rollback); empty when layering
     changes: tuple[PackageChange, ...] = ()  # against the deployment that would boot next
@@ -378,6 +379,7 @@ class Result:
     restart: tuple[str, ...] = ()  # services that still run what apply-live replaced
     start: tuple[str, ...] = ()  # service units that are new and that nobody started
     base: Commit | None = None  # what the deployment was, or would be, made from
+    former_base: Commit | None = None  # of the deployment that booted next before
     pulled: Pulled | None = None  # what it took to have the base here
     update: Update | None = None  # for upgrade: what there is
     brief: bool = False  # people are shown numbers of packages, not their names

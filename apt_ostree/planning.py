@@ -192,6 +192,7 @@ def _same_settings(deployment: Deployment, change: Change) -> bool:
 
 
 def _layered(situation: Situation, change: Change, resolution: Resolution) -> Plan:
+    change = _told_of_sleepers(situation, change, resolution)
     change = replace(change, origin=overrides.pinned(change.origin, resolution))
     if resolution.keeps_base and not change.origin.regenerate_initramfs:
         return replace(_as_is(situation, change), resolution=resolution)
@@ -211,6 +212,18 @@ def _layered(situation: Situation, change: Change, resolution: Resolution) -> Pl
     )
 
 
+def _told_of_sleepers(situation: Situation, change: Change, resolution: Resolution) -> Change:
+    """A request that the base fulfils by now is kept, but its package is layered no more: that is said once."""
+    layer = situation.first.commit.layer
+    had = {package.name for package in layer.packages} if layer else frozenset()
+    said = tuple(
+        f"{request} is in the base now; the request is kept, inactive"
+        for request in resolution.inactive
+        if request.name in had
+    )
+    return replace(change, warnings=(*change.warnings, *said)) if said else change
+
+
 def _plan(
     situation: Situation,
     change: Change,
@@ -226,6 +239,7 @@ def _plan(
         stateroot=situation.stateroot,
         origin=change.origin,
         base=change.base,
+        former_base=situation.base,
         merge=situation.merge,
         resolution=resolution,
         target=target,

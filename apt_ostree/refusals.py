@@ -57,13 +57,16 @@ class Beyond:
 
 def not_found(names: Sequence[str], all_names: Collection[str], advice: Advice) -> ResolveError:
     """Names the lists do not have, all in one error, with near ones."""
-    details = []
+    details, best = [], []
     for name in names:
         near = difflib.get_close_matches(name, all_names, n=3, cutoff=0.75)
+        near.sort(key=lambda other: other[:1] != name[:1])  # hardly anybody mistypes the first letter
         details.append(f"{name}: no such package" + (f"; near: {', '.join(near)}" if near else ""))
+        best += near[:1]
+    meant = f"did you mean {', '.join(best)}? Otherwise: " if len(best) == len(names) else ""
     return ResolveError(
         f"{'package' if len(names) == 1 else 'packages'} not found: {', '.join(names)}",
-        hint=advice.unknown if all_names else advice.none,
+        hint=f"{meant}{advice.unknown}" if all_names else advice.none,
         details=details,
         code="not-found",
     )

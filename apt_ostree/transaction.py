@@ -279,6 +279,7 @@ def _done(guard: Guard, plan: Plan, fetched: int, before: int) -> Result:
         warnings=plan.warnings,
         message=message,
         base=plan.base,
+        former_base=plan.former_base,
     )
 
 
@@ -293,8 +294,9 @@ def _unchanged(plan: Plan, durations: Durations) -> Result:
         disk_bytes=plan.resolution.installed_size if plan.resolution else 0,
         duration=durations.seconds,
         warnings=plan.warnings,
-        message=plan.no_change or "Dry run: nothing was changed.",
+        message=plan.no_change or "Dry run: a new deployment would be made; nothing was changed.",
         base=plan.base,
+        former_base=plan.former_base,
     )
 
 

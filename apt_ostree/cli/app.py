@@ -16,7 +16,7 @@ import typer
 from apt_ostree import __version__
 from apt_ostree.cli import argv as words
 from apt_ostree.cli.common import expose, one_of
-from apt_ostree.cli.hints import for_sysroot
+from apt_ostree.cli.hints import for_sysroot, without_sudo
 from apt_ostree.cli.options import COLORS, PROGRESS, Settings
 from apt_ostree.cli.pages import COMPLETION, HELP_NAMES, PROGRAM, verbs
 from apt_ostree.cli.program import Program
@@ -105,26 +105,31 @@ def _invoke(argv: Sequence[str]) -> int:
     flags = {name for param, some in names if param.is_flag or getattr(param, "count", False) for name in some}
     valued = {name for param, some in names for name in some} - flags
     line = words.normalize(argv, flags, valued)
-    verb = next((word for word in line if not word.startswith("-")), "")
-    if verb == "help":
-        line = [*(word for word in line if word != "help" and not word.startswith("-")), "--help"]
+    line = _asked_for_help(root, line)
     try:
         with root.make_context(PROGRAM, line, obj=shlex.join((PROGRAM, *argv))) as context:
             return int(root.invoke(context) or 0)
     except typer.Exit as leaving:  # --help and --version
         return int(leaving.exit_code)
     except USAGE as error:
-        raise _usage(error, root) from None
+        raise _usage(error, root, line) from None
+
+
+def _asked_for_help(root: Any, line: list[str]) -> list[str]:
+    """`help install` is `install --help`, and so is `compose help tree`."""
+    names = [word for word in line if not word.startswith("-")]
+    of_a_group = names[1:2] == ["help"] and hasattr(root.get_command(None, names[0]), "commands")
+    return [*(name for name in names if name != "help"), "--help"] if names[:1] == ["help"] or of_a_group else line
 
 
 # click's base of usage errors. Typer has its own copy of click since 0.26, so it is found through a public name.
 USAGE: type[Exception] = typer.BadParameter.__mro__[1]
 
 
-def _usage(error: Any, root: Any) -> UsageError:
+def _usage(error: Any, root: Any, line: Sequence[str]) -> UsageError:
     """A usage error of click in our words: its own rendering differs between versions."""
     context = getattr(error, "ctx", None)
-    path = context.command_path if context is not None else PROGRAM
+    path = context.command_path if context is not None else _path(root, line)
     param = getattr(error, "param", None)
     name = (param.metavar if param.param_type_name == "argument" else max(param.opts, key=len)) if param else ""
     message = (error.message or "").rstrip(".")
@@ -151,8 +156,24 @@ def _unknown_command(message: str, path: str, group: Any) -> UsageError:
     from difflib import get_close_matches
 
     typed = message.partition("'")[2].partition("'")[0]
-    near = get_close_matches(typed, group.list_commands(None), n=1)
-    return UsageError(f"there is no command '{typed}'", hint=f"{path} {near[0] if near else '--help'}")
+    near = _OF_OTHERS.get(typed, "").split() or get_close_matches(typed, group.list_commands(None), n=1)
+    return UsageError(f"there is no command '{typed}'", hint=f"{path} {' '.join(near) or '--help'}")
+
+
+# What apt, dpkg and git users type.
+_OF_OTHERS = {"version": "--version", "list": "db list", "info": "show", "diff": "db diff", "switch": "rebase",
+              "purge": "uninstall", "autoremove": "uninstall", "dist-upgrade": "upgrade", "full-upgrade": "upgrade",
+}  # fmt: skip
+
+
+def _path(root: Any, line: Sequence[str]) -> str:
+    """The command a line is about, for errors that do not know."""
+    words, command = [PROGRAM], root
+    for word in line:
+        if not word.startswith("-") and hasattr(command, "commands") and (found := command.get_command(None, word)):
+            words.append(word)
+            command = found
+    return " ".join(words)
 
 
 def _lower(sentence: str) -> str:
@@ -176,6 +197,8 @@ def _failed(error: AptOstreeError, argv: Sequence[str]) -> int:
 
     json, colour = words.wants_json(argv), words.value_of(argv, "--color", "auto")
     error.hint = for_sysroot(error.hint, words.value_of(argv, "--sysroot", "/"))
+    if os.geteuid() == 0:
+        error.hint = without_sudo(error.hint)
     try:
         screen.show_error(error, json=json, colour=colour)
     except BrokenPipeError:

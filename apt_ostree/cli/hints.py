@@ -9,8 +9,16 @@ import shlex
 _COMMAND = re.compile(r"(?<![\w./-])apt-ostree (?!(?:compose|delta|oci|repo|schema)\b)(?=[a-z]|\.\.\.)")
 
 
+_SUDO = re.compile(r"\bsudo (?=\S)")
+
+
 def for_sysroot(text: str, sysroot: str) -> str:
     """`text` with `--sysroot` in every command of ours that would otherwise be about the running system."""
     if not sysroot or sysroot == "/":
         return text
     return _COMMAND.sub(lambda _match: f"apt-ostree --sysroot {shlex.quote(sysroot)} ", text)
+
+
+def without_sudo(text: str) -> str:
+    """`text` for root, who needs none and may not have one."""
+    return _SUDO.sub("", text)

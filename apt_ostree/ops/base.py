@@ -149,6 +149,7 @@ def on_branch(
     raise AptOstreeError(
         f"there is no commit '{revision}' on the branch {branch}",
         details=[f"versions that are here: {', '.join(versions[:10])}"] if versions else (),
-        hint="a commit of another branch is taken with rebase, or by its whole checksum with --skip-branch-check",
+        hint="a checksum is known by its first seven digits; a commit of another branch is taken with rebase, or by "
+        "its whole checksum with --skip-branch-check",
         code="no-revision",
     )

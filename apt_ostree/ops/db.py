@@ -15,6 +15,8 @@ from apt_ostree.model import Deployment
 from apt_ostree.paths import Paths
 from apt_ostree.tools import ostree
 
+_OFFLINE = {"pending": 0, "rollback": 1}
+
 
 def db_list(
     paths: Paths, revisions: Sequence[str] = (), patterns: Sequence[str] = (), *, repo: Path | None = None
@@ -27,7 +29,7 @@ def db_list(
     system = _system(paths, repo)
     place = repo or paths.repo
     found = []
-    for revision in revisions or (_first(system),):
+    for revision in revisions or (_first(system, place),):
         checksum = resolve(place, system, revision)
         kept = tuple(p for p in pkgdb.packages(place, checksum) if _matches(p.name, patterns))
         found.append(PackageList(revision=revision, checksum=checksum, packages=kept))
@@ -59,7 +61,8 @@ def db_sbom(paths: Paths, revision: str = "", *, kind: str, repo: Path | None = 
     from apt_ostree import sbom  # a tenth of a second, which the other questions need not wait for
 
     system = _system(paths, repo)
-    place, name = repo or paths.repo, revision or _first(system)
+    place = repo or paths.repo
+    name = revision or _first(system, place)
     make = sbom.spdx if kind == "spdx" else sbom.cyclonedx
     return make(sbom.collect(place, resolve(place, system, name), name=name))
 
@@ -70,12 +73,11 @@ def db_diff(paths: Paths, from_name: str = "", to_name: str = "", *, repo: Path 
     One name: booted against it. None: booted against what boots next, or the rollback against booted; offline, the
     second deployment against the first. Raises AptOstreeError.
     """
-    system = _system(paths, repo)
+    system, place = _system(paths, repo), repo or paths.repo
     if from_name and not to_name:
-        from_name, to_name = _first(system), from_name
+        from_name, to_name = _first(system, place), from_name
     if not from_name:
-        from_name, to_name = _sides(system)
-    place = repo or paths.repo
+        from_name, to_name = _sides(system, place)
     before, after = resolve(place, system, from_name), resolve(place, system, to_name)
     changes = pkgdb.diff(pkgdb.packages(place, before), pkgdb.packages(place, after))
     return PackageDiff(from_name=from_name, from_checksum=before, to_name=to_name, to_checksum=after, changes=changes)
@@ -107,6 +109,8 @@ def named(deployments: Sequence[Deployment], name: str) -> Deployment | None:
     """A deployment by what status calls it; refs and checksums are left to ostree."""
     if name in ("booted", "pending", "rollback"):
         found = next((d for d in deployments if getattr(d, name)), None)
+        if found is None and not any(d.booted for d in deployments):  # what boots next, and what `rollback` goes to
+            found = next((d for d in deployments if d.index == _OFFLINE.get(name)), None)
         if found is None:
             raise AptOstreeError(
                 f"there is no {name} deployment", hint="see what there is: apt-ostree status", code="no-revision"
@@ -132,15 +136,15 @@ def _system(paths: Paths, repo: Path | None) -> sysroot.Sysroot | None:
     return sysroot.load(paths)
 
 
-def _first(system: sysroot.Sysroot | None) -> str:
+def _first(system: sysroot.Sysroot | None, repo: Path) -> str:
     if system is None:
-        raise UsageError("with a repo, revisions must be named", hint="ostree refs --repo=REPO")
+        raise UsageError("with a repo, every revision must be named", hint=f"ostree refs --repo={repo}")
     if system.booted is None and not system.deployments:
         raise AptOstreeError("there is no deployment", hint="name a revision", code="no-revision")
     return "booted" if system.booted else "0"
 
 
-def _sides(system: sysroot.Sysroot | None) -> tuple[str, str]:
+def _sides(system: sysroot.Sysroot | None, repo: Path) -> tuple[str, str]:
     deployments = system.deployments if system else ()
     if any(d.pending for d in deployments):
         return "booted", "pending"
@@ -148,7 +152,7 @@ def _sides(system: sysroot.Sysroot | None) -> tuple[str, str]:
         return "rollback", "booted"
     if len(deployments) > 1 and not any(d.booted for d in deployments):
         return "1", "0"
-    _first(system)
+    _first(system, repo)
     raise AptOstreeError(
         "there are no two deployments to compare",
         hint="name two revisions: apt-ostree db diff FROM TO",

@@ -155,13 +155,17 @@ def remove_requests(origin: Origin, arguments: Sequence[str]) -> Origin:
         local = [item for item in local if item not in local_hits]
     if unknown:
         import difflib
+        import shlex
 
         have = [str(r) for r in origin.requested] + [item.nevra for item in origin.requested_local]
         names = [*(r.name for r in origin.requested), *(item.package.name for item in origin.requested_local)]
         near = {name: difflib.get_close_matches(name, names, n=1, cutoff=0.8) for name in unknown}
         meant = dict.fromkeys(name for argument in arguments for name in near.get(argument, [argument]))
         typo = f"did you mean: sudo apt-ostree uninstall {' '.join(meant)}" if all(near.values()) else ""
-        base = f"a package of the base itself is taken out by: sudo apt-ostree override remove {unknown[0]}"
+        base = (
+            f"what it is there for: apt-ostree why {shlex.quote(unknown[0])}; "
+            f"out of the base it is taken by: sudo apt-ostree override remove {shlex.quote(unknown[0])}"
+        )
         raise ResolveError(
             f"not requested, so not to be uninstalled: {', '.join(unknown)}",
             details=[f"layered packages: {', '.join(have) or 'none'}"],

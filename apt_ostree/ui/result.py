@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, NotRequired, TypedDict
 
-from apt_ostree.model import MadeCommit, Plan, Result
+from apt_ostree.model import Commit, MadeCommit, Plan, Result
 from apt_ostree.ui import changes as words
 from apt_ostree.ui import update as updates
 from apt_ostree.ui.jsonshape import ChangesJson, DeploymentJson, changes_json, deployment_json
@@ -111,6 +111,8 @@ def text(result: Result, *, verbose: bool = False, theme: Theme = PLAIN) -> str:
 def _lines(result: Result, verbose: bool, theme: Theme) -> Iterator[str]:
     if result.update and result.would_change:
         yield from updates.lines(result.update, theme)
+    elif result.changed or result.would_change:
+        yield from _base(result.former_base, result.base)
     if not result.brief or verbose:
         yield from words.block(result.changes, theme)
     if result.kargs:
@@ -131,9 +133,16 @@ def _lines(result: Result, verbose: bool, theme: Theme) -> Iterator[str]:
         yield from map(clean, result.message.splitlines())
 
 
+def _base(before: Commit | None, after: Commit | None) -> Iterator[str]:
+    if before and after and before.checksum != after.checksum:
+        old, new = (f"{commit.version} ({commit.checksum[:12]})".lstrip() for commit in (before, after))
+        yield clean(f"Base: {old} -> {new}")
+
+
 def plan_text(plan: Plan, *, theme: Theme = PLAIN) -> str:
     """What would be done: shown by the confirmation and by --dry-run. Ends with a newline."""
-    lines = list(words.block(plan.changes, theme)) or ["No package changes."]
+    lines = [*_base(plan.former_base, plan.base)]
+    lines += list(words.block(plan.changes, theme)) or ["No package changes."]
     if plan.resolution:
         download, installed = plan.resolution.download_size, plan.resolution.installed_size
         lines.append(f"{size(download)} to download, {size(installed)} installed")

@@ -66,7 +66,14 @@ def test_the_alias_is_the_same_command(capsys: pytest.CaptureFixture[str]) -> No
 def test_help_is_the_word_as_well(words: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
     assert app.run([*words, "--help"]) == 0
     first = capsys.readouterr().out
-    for line in (["help", *words], ["-v", "help", *words], ["help", "--json", *words], ["help", "help", *words]):
+    behind = [[words[0], "help", *words[1:]]] if len(words) > 1 else []
+    for line in (
+        *behind,
+        ["help", *words],
+        ["-v", "help", *words],
+        ["help", "--json", *words],
+        ["help", "help", *words],
+    ):
         assert app.run(line) == 0
         assert capsys.readouterr().out == first
     assert app.run(["help", "nosuch"]) == 2
@@ -82,6 +89,9 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     [
         ("", "command is missing", "apt-ostree --help"),
         ("isntall htop", "no command 'isntall'", "apt-ostree install"),
+        ("version", "no command 'version'", "apt-ostree --version"),
+        ("list", "no command 'list'", "apt-ostree db list"),
+        ("compose tree --write-lockfile=x t", "does not take a value", "hint: apt-ostree compose tree --help"),
         ("compose tre", "no command 'tre'", "apt-ostree compose tree"),
         ("install", "PACKAGE is missing", "apt-ostree install --help"),
         ("install --bogus htop", "no such option", "apt-ostree install --help"),
@@ -121,10 +131,14 @@ def test_a_branch_without_its_repo_is_told(capsys: pytest.CaptureFixture[str]) -
 def test_a_hint_is_about_the_same_system(
     line: str, hint: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    error = BusyError("held", hint="look: apt-ostree status, or: sudo apt-ostree rollback")
+    given = "look: apt-ostree status, or: sudo apt-ostree rollback"
+    error = BusyError("held", hint=given)
     monkeypatch.setattr(app, "_invoke", failing(error))
-    assert app.run(line.split()) == 4
-    assert capsys.readouterr().err.endswith(f"hint: {hint}\n")
+    for uid, told in ((1000, hint), (0, hint.replace("sudo ", ""))):
+        monkeypatch.setattr(app.os, "geteuid", lambda uid=uid: uid)
+        error.hint = given
+        assert app.run(line.split()) == 4
+        assert capsys.readouterr().err.endswith(f"hint: {told}\n")
 
 
 @pytest.mark.parametrize(
