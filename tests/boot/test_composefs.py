@@ -25,7 +25,7 @@ MIRROR = {
     "signed-by": "/usr/share/keyrings/debian-archive-keyring.gpg",
     "check-valid-until": False,
 }
-SID = {"suite": "sid", "ref": "debian/sid/x86_64/minimal", "version": "sid", "mirrors": [MIRROR]}
+SID = {"suite": "sid", "ref": "debian/sid/x86_64/minimal", "automatic-version-prefix": "sid", "mirrors": [MIRROR]}
 IMAGE = ".ostree.cfs"
 
 

@@ -79,6 +79,8 @@ def test_no_ostree_system(tmp_path: Path) -> None:
 def test_revisions(made: Tiny) -> None:
     paths = Paths(made.path)
     first, second = (d.checksum for d in status.report(paths).deployments)
+    offline = [db.db_list(paths, [name])[0].checksum for name in ("pending", "rollback")]
+    assert offline == [first, second], "what boots next, and what `rollback` goes to"
     boot(made, 1)
     wanted = {"0": first, "1": second, "booted": second, "pending": first, "13.1": second, tiny.REF: first}
     for name, checksum in {**wanted, first[:10]: first, second: second}.items():
