@@ -63,7 +63,9 @@ def execute(context: Context, make_change: MakeChange) -> Result:
         )
     if context.options.dry_run:
         with apt_directory_for_dry_run(context) as directory:
-            return _unchanged(make_plan(context, make_change, directory).plan, Durations())
+            plan = make_plan(context, make_change, directory).plan
+        _warn(context, plan)
+        return _unchanged(plan, Durations())
     log_directory = _log_directory(context)
     with guarded(context, context.paths.store, log_directory) as guard:
         planned = make_plan(guard.context, make_change, apt_directory(context.paths.store))
@@ -72,8 +74,7 @@ def execute(context: Context, make_change: MakeChange) -> Result:
 
 def _apply(guard: Guard, planned: Planned) -> Result:
     plan, options = planned.plan, guard.context.options
-    for warning in plan.warnings:
-        guard.context.reporter.event(Warned(message=warning))
+    _warn(guard.context, plan)
     if plan.no_change:
         return _unchanged(plan, guard.durations)
     if not options.confirm(plan):
@@ -93,6 +94,11 @@ def _apply(guard: Guard, planned: Planned) -> Result:
     _record(guard, planned)
     _clean_up(guard, planned)
     return replace(_done(guard, plan, fetched, before), pulled=pulled)
+
+
+def _warn(context: Context, plan: Plan) -> None:
+    for warning in plan.warnings:
+        context.reporter.event(Warned(message=warning))
 
 
 def _makes_initramfs(plan: Plan) -> bool:

@@ -34,7 +34,7 @@ class DeployOptions(Installing, Uninstalling, Requests, Recommends, LockFinaliza
         typer.Argument(
             metavar="REVISION",
             autocompletion=dynamic.revisions,
-            help="A commit of the base's branch: a checksum, the beginning of one, or a version; "
+            help="A commit of the base's branch: a checksum, its first seven digits or more, or a version; "
             "version=X and revision=X say which is meant.",
         ),
     ]
@@ -46,6 +46,8 @@ def deploy(settings: Settings, options: DeployOptions) -> int:
 
     Makes a deployment of exactly this commit; the packages that are requested are layered on top of it. A commit
     that is not in the repository is pulled from the remote. The next upgrade goes on with the branch.
+
+    The commit of a deployment that is here is deployed as it was, with the packages that were requested for it.
 
     A container image has no history: an earlier one is named by its digest, with apt-ostree-rebase(1).
     """

@@ -105,7 +105,10 @@ class LockFinalization:
 
 @dataclass(frozen=True, kw_only=True)
 class Yes:
-    yes: Annotated[bool, typer.Option("--assumeyes", "-y", help="Ask nothing, go on.")] = False
+    yes: Annotated[
+        bool,
+        typer.Option("--assumeyes", "-y", help="Ask nothing, go on. Only packages that nobody named are asked about."),
+    ] = False
 
 
 @dataclass(frozen=True, kw_only=True)

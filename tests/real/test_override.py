@@ -263,11 +263,12 @@ def test_b03_inactive_when_the_base_has_it_and_layered_again(machine: Sysroot, r
     repo.publish(tool("foo", "1.2"))
     machine.apt_ostree("install", "-y", "foo")
     assert says(machine, "foo") == "1.2" and first(machine)["packages"] == ["foo"]
-    dry = machine.apt_ostree("deploy", "--dry-run", "--skip-branch-check", lab.second.ref).stdout
+    dry = machine.apt_ostree("deploy", "--dry-run", "--skip-branch-check", lab.second.ref)
     said = machine.apt_ostree("deploy", "-y", "--skip-branch-check", lab.second.ref)
     changed = f"Base: first ({lab.first.checksum[:12]}) -> second ({lab.second.checksum[:12]})\n"
-    assert changed in dry and changed in said.stdout
-    assert "foo is in the base now; the request is kept, inactive" in said.stderr
+    for told in (dry, said):
+        assert changed in told.stdout
+        assert told.stderr.count("foo is in the base now; the request is kept, inactive") == 1
     assert machine.checksum() == lab.second.checksum and says(machine, "foo") == "1.0", "the base's own"
     shown = first(machine)
     assert shown["requested-packages"] == ["foo"] and shown["packages"] == []
