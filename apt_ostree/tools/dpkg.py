@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
@@ -71,9 +71,9 @@ def _divert(admindir: str, by: str, rename: bool) -> list[str]:
     return ["dpkg-divert", "--admindir", admindir, "--quiet", *whose, "--rename" if rename else "--no-rename"]
 
 
-def changed(prefix: Sequence[str], admindir: str, package: str) -> tuple[str, ...]:
-    """`dpkg --verify`: the paths of an installed package that are not as it has them. Raises ToolError."""
-    lines = run.capture([*prefix, "dpkg", "--admindir", admindir, "--verify", package]).stdout.splitlines()
+def changed(prefix: Sequence[str], admindir: str, packages: Iterable[str]) -> tuple[str, ...]:
+    """`dpkg --verify`: the paths of installed packages that are not as they have them. Raises ToolError."""
+    lines = run.capture([*prefix, "dpkg", "--admindir", admindir, "--verify", *packages]).stdout.splitlines()
     return tuple(line[12:] for line in lines)  # "??5?????? c /etc/x" or "missing     /etc/x"
 
 
@@ -82,9 +82,9 @@ def audit(prefix: Sequence[str]) -> str:
     return run.capture([*prefix, "dpkg", "--audit"]).stdout.strip()
 
 
-def search(admindir: Path | str, path: str, prefix: Sequence[str] = ()) -> tuple[tuple[str, str], ...]:
+def search(admindir: Path | str, *paths: str, prefix: Sequence[str] = ()) -> tuple[tuple[str, str], ...]:
     """`dpkg-query --search`: (package names separated by `, `, or a diversion in words) and path, for each match."""
-    done = run.capture([*prefix, "dpkg-query", f"--admindir={admindir}", "--search", "--", path], check=False)
+    done = run.capture([*prefix, "dpkg-query", f"--admindir={admindir}", "--search", "--", *paths], check=False)
     rows = (line.partition(": ") for line in done.stdout.splitlines())
     return tuple((owners, found) for owners, colon, found in rows if colon)
 

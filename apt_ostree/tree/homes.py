@@ -61,13 +61,14 @@ def put_aside(root: Path, prefix: Sequence[str], admindir: str = dpkg.ADMINDIR) 
 
     All is done by the tree's own dpkg in its sandbox, `prefix`.
     """
-    for conffile in _CONFFILES:
-        if fsops.exists(root / conffile.beside):
-            continue
-        with suppress(ToolError):
-            found = dpkg.search(admindir, conffile.path, prefix)
-            # one line: of several one is a diversion
-            if len(found) == 1 and conffile.path not in dpkg.changed(prefix, admindir, found[0][0]):
+    free = [conffile for conffile in _CONFFILES if not fsops.exists(root / conffile.beside)]
+    found = dpkg.search(admindir, *(conffile.path for conffile in free), prefix=prefix) if free else ()
+    elsewhere = {path for owner, path in found if " " in owner}  # "diversion by site from", or several packages
+    owners = {path: owner for owner, path in found if path not in elsewhere}
+    with suppress(ToolError):
+        changed = dpkg.changed(prefix, admindir, owners.values()) if owners else ()
+        for conffile in free:
+            if conffile.path in owners and conffile.path not in changed:
                 dpkg.divert(prefix, conffile.path, f"/{conffile.beside}", admindir=admindir, by=DIVERTER, rename=True)
 
 
