@@ -82,7 +82,7 @@ def target(
 
     Raises AptOstreeError when `repo` is no ostree repo or has no such revision, UsageError when it cannot have the ref.
     """
-    repos.require(repo)
+    repos.require(repo, mode="bare")
     architecture = treefile.architecture or architecture
     ref = requests.parse_branch(resolved_ref(treefile, treefile.ref, architecture))
     existing = ostree.refs(repo)
