@@ -124,7 +124,7 @@ class Layout:
 
     def _discard(self, folders: Sequence[Path]) -> None:
         """Remove a layout, and the directories that were made for it, unless somebody put an image into it."""
-        with contextlib.suppress(OSError), self._locked():
+        with contextlib.suppress(OSError, ImageError, BadImageError), self._locked():
             if not self.manifests():
                 shutil.rmtree(self.path / "blobs")
                 (self.path / "index.json").unlink()
