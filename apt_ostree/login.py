@@ -16,6 +16,7 @@ _MAX = 64 * 1024  # bytes of such a file
 _HASH = re.compile(r"\$(y|gy|7|6|5|2[abxy])\$[./0-9A-Za-z$,=]{20,}")  # crypt(5)
 _KEY = re.compile(r"(?:[^#\s].*\s)?(?:ssh|ecdsa|sk-ssh|sk-ecdsa)-[\w@.-]+ [A-Za-z0-9+/]{16,}={0,3}(?: .*)?")
 _HINT = "a hash can be made with: openssl passwd -6"
+_KEY_OPTION, _KEYGEN = "--ssh-key-file", "ssh-keygen -t ed25519"
 _SHADOW, _ROOT_HOME = "etc/shadow", "roothome"
 
 
@@ -45,7 +46,9 @@ def _content(option: str, path: Path) -> str:
             raise UsageError(f"{option}: '{path}' is larger than {_MAX} bytes", hint=f"ls -l {path}")
         return data.decode()
     except OSError as error:
-        raise UsageError(f"{option}: '{path}' cannot be read: {error.strerror}", hint=f"ls -l {path}") from error
+        gone = isinstance(error, FileNotFoundError)
+        how = f"make a key, if there is none: {_KEYGEN}" if gone and option == _KEY_OPTION else f"ls -l {path}"
+        raise UsageError(f"{option}: '{path}' cannot be read: {error.strerror}", hint=how) from error
     except UnicodeDecodeError:
         raise UsageError(f"{option}: '{path}' is not text", hint=f"file {path}") from None
 
@@ -61,7 +64,7 @@ def _password(path: Path) -> str:
 
 
 def _keys(path: Path) -> str:
-    option = "--ssh-key-file"
+    option = _KEY_OPTION
     lines = [line.strip() for line in _content(option, path).splitlines()]
     if any("PRIVATE KEY-----" in line for line in lines):
         raise UsageError(f"{option}: '{path}' is a private key", hint=f"name the public one: {option} {path}.pub")

@@ -12,6 +12,7 @@ from apt_ostree.tools import ostree
 
 MODES = ("archive", "bare-user", "bare")
 _MODE = re.compile(r"^\s*mode\s*=\s*(\S+)", re.MULTILINE)
+_NOT_FOUND = re.compile(r"error: Refspec '.*' not found")  # what we say ourselves, and better
 _ARCHIVE = "archive-z2"  # how ostree.repo-config(5) spells it in the file
 
 
@@ -20,12 +21,11 @@ def is_repo(path: Path) -> bool:
     return (path / "objects").is_dir() and (path / "config").is_file()
 
 
-def require(repo: Path) -> None:
-    """Raises AptOstreeError (code `no-repo`) for what is no repo."""
+def require(repo: Path, *, mode: str = "") -> None:
+    """Raises AptOstreeError (code `no-repo`) for what is no repo; the hint makes one of that mode (empty: of any)."""
     if not is_repo(repo):
-        raise AptOstreeError(
-            f"there is no ostree repo at '{repo}'", hint=f"apt-ostree repo init {repo} --mode MODE", code="no-repo"
-        )
+        how = f"apt-ostree repo init {repo}{f' --mode {mode}' if mode else ''}"
+        raise AptOstreeError(f"there is no ostree repo at '{repo}'", hint=how, code="no-repo")
 
 
 def mode(repo: Path) -> str:
@@ -73,9 +73,17 @@ def resolve(repo: Path, revision: str) -> str:
     try:
         return ostree.rev_parse(repo, revision)
     except ToolError as error:
+        said = () if any(_NOT_FOUND.fullmatch(line) for line in error.details) else error.details
         raise AptOstreeError(
-            f"there is no ref '{revision}' in '{repo}'",
-            details=error.details,
-            hint=f"see what there is: ostree refs --repo={repo}",
-            code="no-revision",
+            f"there is no ref '{revision}' in '{repo}'", details=said, hint=near(repo, revision), code="no-revision"
         ) from error
+
+
+def near(repo: Path, name: str) -> str:
+    """A hint for who named a ref that is not there: those with names like it, and how to see all. Raises ToolError."""
+    from difflib import get_close_matches  # only who misspells one waits for it
+
+    have = sorted(ref for ref in ostree.refs(repo) if not ref.startswith(CONTAINER_REFS))
+    found = get_close_matches(name, have, n=3)
+    look = f"ostree refs --repo={repo}"
+    return f"did you mean {' or '.join(found)}? See: {look}" if found else f"see what there is: {look}"

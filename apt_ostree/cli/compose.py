@@ -154,13 +154,14 @@ def tree(settings: Settings, options: TreeOptions) -> int:
     What was made is held to the lints of 'apt-ostree oci lint' before it is committed: nothing is, when a fatal one
     finds something; the others are warnings. Whether there is composefs is for the treefile alone to say.
 
-    Nothing is composed when the treefile, what it refers to and the packages are those of the branch's commit. A layer
-    is made again when its own part has changed, or anything below it. --write-commitid-to writes the checksum of what
-    is there, then as well.
+    Nothing is composed when the treefile, what it refers to and the packages are those of the branch's commit, unless
+    --parent or --no-parent asks for another parent than that has. A layer is made again when its own part has changed,
+    or anything below it. --write-commitid-to writes the checksum of what is there, then as well.
 
-    Two runs with the same lockfile make the same commits, byte for byte: everything has the time that stands in the
-    lockfile. Without one that is SOURCE_DATE_EPOCH of the environment, else the newest date of the archive's Release
-    files. Accounts keep the ids they have in the branch's commit.
+    Two runs with the same lockfile and the same parent make the same commits, byte for byte: everything has the time
+    that stands in the lockfile. In a new repository there is no parent, nor with --no-parent. Without a lockfile the
+    time is SOURCE_DATE_EPOCH of the environment, else the newest date of the archive's Release files. Accounts keep the
+    ids they have in the branch's commit.
     """
     from apt_ostree.ops import compose_tree as op
 
@@ -336,7 +337,7 @@ def register(app: typer.Typer) -> None:
         "tree",
         TreeOptions,
         examples="""
-        ostree init --repo=repo --mode=bare
+        apt-ostree repo init repo --mode bare
         apt-ostree compose tree debian-13-minimal --repo repo    # an example of ours
         apt-ostree compose tree debian-13-desktop --repo repo    # one with a layer
         apt-ostree compose tree mine.toml --repo repo --dry-run

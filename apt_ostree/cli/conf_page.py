@@ -15,7 +15,7 @@ _DESCRIPTION = (
     "changed: /etc/apt-ostree.conf of the running one, that of the deployment with --sysroot.",
     f"All keys are in the section [{GROUP}], each on a line as KEY=VALUE; lines that begin with # are comments. A key "
     "that is not described here is a warning, a value that makes no sense an error. Units that run at boot go on with "
-    "the defaults then.",
+    "the defaults then. The section has the name it has in the file of rpm-ostree; there is no daemon.",
 )
 
 

@@ -6,9 +6,11 @@ import textwrap
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import typer
 from typer.core import TyperCommand, TyperGroup
 
 from apt_ostree.cli.pages import ALIASES, PROGRAM, Entry, Page, page
+from apt_ostree.errors import UsageError
 
 WIDTH = 79
 INDENT = 2
@@ -17,6 +19,17 @@ GUTTER = 26
 
 class Verb(TyperCommand):
     """A command whose help is rendered by us."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Raises UsageError where the repo to compose in is missing: who begins has none."""
+        try:
+            return super().parse_args(ctx, args)
+        except typer.BadParameter as error:
+            name = getattr(error.param, "name", "") if type(error).__name__ == "MissingParameter" else ""
+            if name != "repo" or words_of(ctx)[:1] != ("compose",):
+                raise
+            hint = f"--repo DIR; {PROGRAM} repo init DIR --mode bare makes one"
+            raise UsageError("--repo is missing", hint=hint) from None
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         formatter.write(render(page(self, words_of(ctx))))

@@ -32,13 +32,17 @@ LAYOUT = 3  # raise it when the tree rules change: equal inputs then no longer m
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """Where a tree goes. `previous` is the commit of the ref now, `parent` what the new one will name; empty: none."""
+    """Where a tree goes. `previous` is the commit of the ref now, `parent` what the new one will name; empty: none.
+
+    `other_parent`: somebody asked for that parent, and it is not the commit of the ref.
+    """
 
     treefile: Treefile
     repo: Path
     architecture: str
     previous: str = ""
     parent: str = ""
+    other_parent: bool = False
     ref: str = ""  # the treefile's, with its placeholders filled in
     version: str = ""
     moves: bool = True  # the ref is to lead to the new commit
@@ -78,7 +82,7 @@ def target(
 
     Raises AptOstreeError when `repo` is no ostree repo or has no such revision, UsageError when it cannot have the ref.
     """
-    repos.require(repo)
+    repos.require(repo, mode="bare")
     architecture = treefile.architecture or architecture
     ref = requests.parse_branch(resolved_ref(treefile, treefile.ref, architecture))
     existing = ostree.refs(repo)
@@ -86,12 +90,14 @@ def target(
         repos.check_branch(ref, existing)
     previous = ostree.rev_parse(repo, ref) if ref in existing else ""
     former = commits.load(repo, previous).commit.version if previous else ""
+    wanted = previous if parent is None else repos.resolve(repo, parent) if parent else ""
     return Target(
         treefile=treefile,
         repo=repo,
         architecture=architecture,
         previous=previous,
-        parent=previous if parent is None else repos.resolve(repo, parent) if parent else "",
+        parent=wanted,
+        other_parent=wanted != previous,
         ref=ref,
         version=next_version(treefile.automatic_version_prefix, former) or treefile.version,
         moves=moves,
@@ -125,10 +131,13 @@ def input_digest(target: Target, lock: Lock) -> str:
 
 
 def unchanged(target: Target, digest: str) -> bool:
-    """True when the ref's commit was made of just these inputs."""
+    """True when the ref's commit was made of just these inputs, and has the parent where another was asked for."""
     if not target.previous:
         return False
-    return commits.load(target.repo, target.previous).metadata.get(commitmeta.INPUT_DIGEST) == digest
+    found = commits.load(target.repo, target.previous)
+    if target.other_parent and target.parent != found.commit.parent:
+        return False
+    return found.metadata.get(commitmeta.INPUT_DIGEST) == digest
 
 
 def command_line(target: Target) -> tuple[str, ...]:

@@ -112,8 +112,9 @@ def _of_layout(reference: Reference) -> Image:
     layout = Layout(Path(reference.path))
     entry = layout.find(reference.tag)
     if entry is None:
-        raise ImageError(f"there is no image '{reference}'", hint=f"skopeo list-tags does not know layouts; see "
-                         f"{reference.path}/index.json")  # fmt: skip
+        tags = layout.tags()
+        have = f"has {', '.join(tags[:10])}{' and more' if len(tags) > 10 else ''}" if tags else "has no tags"
+        raise ImageError(f"there is no image '{reference}'", hint=f"{reference.path}/index.json {have}")
     found = descriptor(entry)
     if found.media_type in _INDEXES:
         found = _own(loads(layout.read(found, "the index"), "the index"))

@@ -7,6 +7,7 @@ import fcntl
 import hashlib
 import json
 import os
+import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -108,6 +109,30 @@ class Layout:
             self._write("index.json", {"schemaVersion": 2, "mediaType": names.INDEX, "manifests": []})
         self._sweep()
 
+    @contextlib.contextmanager
+    def creating(self) -> Iterator[None]:
+        """`create`, around a block: when it fails, a layout that was made for it is gone. Raises ImageError."""
+        missing = [path for path in (self.path, *self.path.parents) if not path.exists()]
+        new = not (self.path / "oci-layout").exists()
+        self.create()
+        try:
+            yield
+        except BaseException:
+            if new:
+                self._discard(missing)
+            raise
+
+    def _discard(self, folders: Sequence[Path]) -> None:
+        """Remove a layout, and the directories that were made for it, unless somebody put an image into it."""
+        with contextlib.suppress(OSError, ImageError, BadImageError), self._locked():
+            if not self.manifests():
+                shutil.rmtree(self.path / "blobs")
+                (self.path / "index.json").unlink()
+                (self.path / "oci-layout").unlink()
+        for path in folders:
+            with contextlib.suppress(OSError):
+                path.rmdir()
+
     def _sweep(self) -> None:
         """Remove what exports left that were killed. A living one has a lock on its file, or made it just now."""
         with self._locked():
@@ -189,6 +214,10 @@ class Layout:
         if not isinstance(found, list) or not all(isinstance(entry, dict) for entry in found):
             raise BadImageError(f"the index of '{self.path}' lists no manifests")
         return found
+
+    def tags(self) -> list[str]:
+        """What its images are called. Raises ImageError."""
+        return sorted({_tag(one) for one in self.manifests() if _tag(one) and not is_artifact(one)})
 
     def find(self, tag: str) -> dict[str, Any] | None:
         """The entry of a tag; without a tag the only image there is. Raises BadImageError when it is ambiguous."""

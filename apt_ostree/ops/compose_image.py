@@ -25,6 +25,7 @@ from apt_ostree import (
     kargs,
     login,
     preflight,
+    repos,
     requests,
     run,
 )
@@ -170,7 +171,7 @@ def _commit(request: Request) -> str:
         if branch not in ostree.refs(request.repo):
             raise AptOstreeError(
                 f"there is no branch '{branch}' in '{request.repo}'",
-                hint=f"see what there is: ostree refs --repo={request.repo}",
+                hint=repos.near(request.repo, branch),
                 code="no-revision",
             )
         return ostree.rev_parse(request.repo, branch)

@@ -72,12 +72,13 @@ def postprocess(context: Context, request: PostprocessRequest) -> Result:
     for warning in report.warnings:
         reporter.event(Warned(message=warning))
     told = f"{root} is an image tree" + (f" with the kernel {report.kernel}" if report.kernel else "")
+    where = f"--repo {request.repo or 'REPO'} --branch {request.branch or 'NAME'}"
     return Result(
         command=context.options.command,
         changed=True,
         duration=durations.seconds,
         warnings=report.warnings,
-        message=f"{told}. Commit it: apt-ostree compose commit {root} --repo REPO --branch NAME",
+        message=f"{told}. Commit it: apt-ostree compose commit {root} {where}",
     )
 
 
@@ -130,12 +131,12 @@ def commit(context: Context, request: CommitRequest) -> Result:
     packages = pkglist.read(root / dpkgdb.DATABASE)
     if context.options.dry_run:
         previous = _head(request.repo, branch)
-        _check_ids(request.repo, previous, root)
+        _check_ids(request.repo, branch, previous, root)
         base = _result(context, request, previous, packages)
         return replace(base, would_change=True, message=f"Dry run: {root} would be committed to {branch}")
     with guarding.guarded(context, Store(request.repo), None) as guard:
         previous = _head(request.repo, branch)
-        _check_ids(request.repo, previous, root)
+        _check_ids(request.repo, branch, previous, root)
         with phase(guard.context.reporter, "commit", "Writing the commit"):
             checksum = ostree.commit(
                 request.repo,
@@ -181,7 +182,7 @@ def _strings(request: CommitRequest, root: Path, packages: tuple[Package, ...]) 
     }
 
 
-def _check_ids(repo: Path, previous: str, root: Path) -> None:
+def _check_ids(repo: Path, branch: str, previous: str, root: Path) -> None:
     """A file must not change hands on the machines that follow the branch."""
     former, now = tree.identities(repo, previous), rootfs.identities(root)
     pairs = (("user", former.users, now.users), ("group", former.groups, now.groups))
@@ -195,7 +196,7 @@ def _check_ids(repo: Path, previous: str, root: Path) -> None:
         raise AptOstreeError(
             f"accounts are not what they were in the branch's last commit: {wrong[0]}",
             details=wrong,
-            hint="make the tree again, and: apt-ostree compose postprocess ROOTFS --repo REPO --branch NAME",
+            hint=f"make the tree again, and: apt-ostree compose postprocess {root} --repo {repo} --branch {branch}",
             code="id-drift",
         )
 

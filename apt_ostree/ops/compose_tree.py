@@ -228,8 +228,9 @@ def _dry_run(context: Context, request: Request, stack: Stack) -> Result:
         told.append(f"{stack.target.ref} would be made of {len(stack.lock.packages)} packages.")
         context.reporter.event(OutputLine(line=shlex.join(tree.command_line(stack.target))))
     for item, locked in list(zip(stack.layers, stack.lock.layers, strict=True))[max(len(kept) - 1, 0) :]:
-        names = " ".join(package.name for package in locked.packages)
-        told.append(f"{item.ref} would get {len(locked.packages)} packages on top of that: {names}")
+        told.append(f"{item.ref} would get {len(locked.packages)} packages on top of that")
+        for package in locked.packages:
+            context.reporter.event(OutputLine(line=str(package)))
     text = "nothing would change" if same else "\n".join(told)
     if request.write_lockfile:
         text += f"\nThe lockfile would be {request.lock_path}: {stack.lock.counts}"

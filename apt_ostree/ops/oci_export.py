@@ -27,6 +27,7 @@ from apt_ostree.tools.skopeo import Access, Signer
 AUTO = "auto"
 # what skopeo says before it has asked for an image (c/image's docker_client.go), or when nobody answers later on
 _UNREACHED = ("pinging container registry", "dial tcp")
+_NONE_YET = ("manifest unknown", "name unknown")  # the registry's own words (distribution-spec, error codes)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -224,8 +225,10 @@ def _previous(request: Request, reporter: Reporter) -> dict[str, object]:
     try:
         return loads(skopeo.inspect_raw(str(there), request.access), "the manifest")
     except ToolError as error:
-        last = error.details[-1] if error.details else str(error)
-        reporter.event(Warned(message=f"no image before this one was found at {there}: {last}"))
+        said = error.details[-1] if error.details else str(error)
+        first = any(sign in said for sign in _NONE_YET)
+        told = f"there is none at {there} yet" if first else f"none was found at {there}: {said}"
+        reporter.event(Warned(message=f"no image before this one: {told}"))
         return {}
 
 
@@ -234,8 +237,8 @@ def _layout(destination: Reference) -> Iterator[Layout]:
     """The layout at the destination, or a private one that is gone afterwards."""
     if destination.transport == "oci":
         layout = Layout(Path(destination.path))
-        layout.create()
-        yield layout
+        with layout.creating():
+            yield layout
         return
     if destination.transport == "oci-archive" and not Path(destination.path).parent.is_dir():
         raise AptOstreeError(f"there is no directory '{Path(destination.path).parent}'", code="no-directory")

@@ -7,6 +7,7 @@ import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -53,9 +54,10 @@ def _text(path: Path) -> str:
     try:
         return path.read_text()
     except OSError as error:
+        near = get_close_matches(path.name.removesuffix(".toml"), examples.names(), n=1, cutoff=0.8)
+        meant = f"did you mean {near[0]}? These come along" if near else "name a file, or one that comes along"
         raise UsageError(
-            f"cannot read the treefile '{path}': {error.strerror}",
-            hint=f"name a file, or one that comes along: {', '.join(examples.names())}",
+            f"cannot read the treefile '{path}': {error.strerror}", hint=f"{meant}: {', '.join(examples.names())}"
         ) from error
     except UnicodeDecodeError as error:
         raise UsageError(f"the treefile '{path}' is not UTF-8 text") from error

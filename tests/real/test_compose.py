@@ -98,6 +98,29 @@ def test_which_commit_is_the_parent(composing: Composing, tmp_path: Path) -> Non
     assert "exclude each other" in composing.tree(composing.treefile(), repo, *options, check=2).stderr
 
 
+def test_a_parent_that_is_asked_for_counts_as_a_change(composing: Composing, tmp_path: Path) -> None:
+    """In the dry run too; whoever asks for the one that is there, or names the branch's commit, changes nothing."""
+    repo, treefile = composing.repo(), composing.treefile()
+
+    def compose(*options: str, check: int = 0) -> str:
+        words = (*options, "--unchanged-exit-77", "--json")
+        assert composing.tree(treefile, repo, *words, "--dry-run", check=check).json["would-change"] == (not check)
+        answer = composing.tree(treefile, repo, *words, check=check).json
+        assert answer["commit"] == refs(repo)[REF] and answer["changed"] == (not check)
+        return str(answer["commit"])
+
+    first = compose("--no-parent")
+    for options in ((), ("--no-parent",), (f"--parent={REF}",)):
+        assert compose(*options, check=77) == first
+    (tmp_path / "tree").mkdir()
+    argv = ["ostree", "commit", f"--repo={repo}", "--branch=other", f"--tree=dir={tmp_path / 'tree'}"]
+    other = run(argv).stdout.strip()
+    child = compose("--parent=other")
+    assert compose(f"--parent={other}", check=77) == compose(check=77) == child
+    assert f"Parent:  {other}" in run(["ostree", "show", f"--repo={repo}", child]).stdout
+    assert compose("--no-parent") == first, "the same parent, the same checksum"
+
+
 def test_a_commit_is_born_signed(ground: Ground, signing_key: SigningKey, tmp_path: Path) -> None:
     """The signature stands beside the commit, whose checksum is the same with and without it."""
     repo, file = tmp_path / "repo", tmp_path / "tree.toml"

@@ -77,7 +77,9 @@ def made(composing: Composing) -> Made:
     assert [(commit["ref"], commit["checksum"], commit["new"]) for commit in told["commits"]] == [
         (REF, None, True), (DESK, None, True), (KIOSK, None, True),
     ]  # fmt: skip
-    assert f"{DESK} would get 2 packages on top of that: desk part" in told["message"] and refs(repo) == {}
+    assert f"{DESK} would get 2 packages on top of that\n" in told["message"] and refs(repo) == {}
+    verbose = composing.tree(treefile, repo, "--dry-run", "-v").stderr.splitlines()
+    assert {"desk_1.0_all", "part_1.0_all"} <= {line.strip() for line in verbose}, "one a line"
     done = composing.tree(treefile, repo, "--lockfile", lock, "--write-lockfile", "--json")
     return Made(treefile=treefile, repo=repo, lock=lock, answer=held_to("result", done))
 

@@ -231,7 +231,8 @@ def test_calls_that_make_no_sense(composing: Composing, tmp_path: Path) -> None:
     repo, root = composing.repo(), treemaker.bootstrapped(tmp_path / "root")
     where = ("--repo", repo, "--branch", BRANCH)
     assert "machine's own root" in compose(composing, "postprocess", "/", check=2).stderr
-    assert "there is no directory" in compose(composing, "postprocess", tmp_path / "none", check=2).stderr
+    done = compose(composing, "postprocess", tmp_path / "none", check=2)
+    assert "there is no directory" in done.stderr and f" trixie {tmp_path}/none\n" in done.stderr
     file = tmp_path / "root.tar"
     file.touch()
     assert f"'{file}' is not a directory" in compose(composing, "postprocess", file, check=2).stderr

@@ -271,6 +271,7 @@ def test_a_signal_leaves_nothing(repo: Path, work: Path, signum: signal.Signals)
 
 BAD: dict[str, tuple[tuple[str, ...], int, str]] = {
     "another branch": (("no/such", "DEST"), 1, "there is no branch 'no/such'"),
+    "a misspelt branch": ((f"{tiny.REF}x", "DEST"), 1, f"did you mean {tiny.REF}"),
     "no kernel": (("no/initramfs", "DEST"), 1, "there is no initramfs.img"),
     "an initramfs that is none": (("toy/initramfs", "DEST"), 1, "the initramfs is no archive"),
     "an initramfs without ostree": (("plain/initramfs", "DEST"), 1, "it lacks: usr/lib/ostree/ostree-prepare-root"),
@@ -295,7 +296,7 @@ BAD: dict[str, tuple[tuple[str, ...], int, str]] = {
     "a stateroot": ((tiny.REF, "DEST", "--stateroot=../x"), 2, "cannot be a stateroot"),
     "no password": ((tiny.REF, "DEST", "--root-password-file=/dev/null"), 2, "must have one line"),
     "long name": ((tiny.REF, "x" * 241), 2, "is longer than 240 bytes"),
-    "no key": ((tiny.REF, "DEST", "--ssh-key-file=/nowhere"), 2, "cannot be read"),
+    "no key": ((tiny.REF, "DEST", "--ssh-key-file=/nowhere"), 2, "ssh-keygen -t ed25519"),
 }
 
 

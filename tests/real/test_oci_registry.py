@@ -156,6 +156,15 @@ def retagged(layout: fetch.Layout) -> fetch.Layout:
     return layout
 
 
+def test_the_first_push_has_no_image_before_it(toy: Path, ground: Ground, host: str) -> None:
+    """Neither of the repository nor of the tag: told in a sentence, not in skopeo's words; the next push has one."""
+    for tag, first in (("1", True), ("2", True), ("2", False)):
+        image = f"docker://{host}/first:{tag}"
+        done = export(ground, toy, image, "--tls-verify=false", "--previous=auto")
+        assert (f"no image before this one: there is none at {image} yet" in done.stderr) == first
+        assert ("no image before" in done.stderr) == first and "level=" not in done.stderr
+
+
 def test_a_registry_that_does_not_answer(toy: Path, work: Path, ground: Ground, host: str) -> None:
     """It is told before anything is packed."""
     with socket.socket() as nobody:  # it does not listen

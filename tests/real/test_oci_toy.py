@@ -278,12 +278,16 @@ def test_commands_that_make_no_sense(toy: Path, work: Path, ground: Ground) -> N
     assert "cannot be read as JSON" in refused("--repo", toy, REF, image, "--image-config=/nowhere")
     (work / "no.json").write_text("{}")
     assert "is no manifest" in refused("--repo", toy, REF, image, "--previous", work / "no.json")
-    assert "there is no ref" in refused("--repo", toy, "no/ref", image, code=1)
+    assert "there is no ref" in (told := refused("--repo", toy, REF[:-1], image, code=1))
+    assert f"did you mean {REF}? See: ostree refs --repo={toy}" in told and "Refspec" not in told
     assert not (work / "i").exists()
     (work / "full").mkdir()
     (work / "full/file").touch()
     assert "has other things in it" in refused("--repo", toy, REF, f"oci:{work}/full:t", code=1)
-    assert "has no usr" in refused("--rootfs", work, image, code=1)
+    (work / "empty").mkdir()
+    for place in (work / "i", work / "new/i", work / "empty"):
+        assert "has no usr" in refused("--rootfs", work, f"oci:{place}:t", code=1)
+    assert not (work / "i").exists() and not (work / "new").exists() and not list((work / "empty").iterdir())
     assert "there is no image" in ground.apt_ostree("oci", "verify", f"oci:{work}/none:t", check=1).stderr
     assert "not a size" in ground.apt_ostree("oci", "verify", image, "--max-size=many", check=2).stderr
     tree = work / "tree"
@@ -293,6 +297,9 @@ def test_commands_that_make_no_sense(toy: Path, work: Path, ground: Ground) -> N
     ocitrees.commit(made, tree)
     assert "--format plain" in refused("--repo", made, REF, image, code=1)
     assert ground.apt_ostree("oci", "export", "--repo", made, REF, image, "--format", "plain").stdout
+    assert "has no usr" in refused("--rootfs", work / "full", image, code=1)
+    told = ground.apt_ostree("oci", "verify", f"oci:{work}/i:x", check=1).stderr
+    assert f"{work}/i/index.json has t\n" in told, "an image that is there stays, and is told of"
 
 
 def test_a_bill_of_materials_in_a_layout(toy: Path, work: Path, ground: Ground) -> None:

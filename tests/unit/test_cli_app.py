@@ -94,6 +94,7 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
         ("compose tree --write-lockfile=x t", "does not take a value", "hint: apt-ostree compose tree --help"),
         ("compose tre", "no command 'tre'", "apt-ostree compose tree"),
         ("install", "PACKAGE is missing", "apt-ostree install --help"),
+        ("compose tree mine.toml", "--repo is missing", "apt-ostree repo init DIR --mode bare"),
         ("install --bogus htop", "no such option", "apt-ostree install --help"),
         ("install --dry-rnu htop", "no such option: --dry-rnu", "mean --dry-run? See: apt-ostree install --help"),
         ("status --sysrot /s", "no such option: --sysrot", "did you mean --sysroot?"),

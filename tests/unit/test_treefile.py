@@ -51,6 +51,9 @@ def test_a_bare_name_is_a_file_here_or_an_example(tmp_path: Path) -> None:
         with pytest.raises(UsageError) as caught:
             treefile.load(mine)
         assert "debian-13-server" in caught.value.hint
+    with pytest.raises(UsageError) as caught:
+        treefile.load(tmp_path / "debian-13-minimial")
+    assert "did you mean debian-13-minimal?" in caught.value.hint
 
 
 def test_mirrors_as_strings_and_tables() -> None:
