@@ -89,8 +89,8 @@ def target(
     if moves:
         repos.check_branch(ref, existing)
     previous = ostree.rev_parse(repo, ref) if ref in existing else ""
-    former = commits.load(repo, previous).commit.version if previous else ""
     wanted = previous if parent is None else repos.resolve(repo, parent) if parent else ""
+    former = commits.load(repo, wanted).commit.version if wanted else ""
     return Target(
         treefile=treefile,
         repo=repo,

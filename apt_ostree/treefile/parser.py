@@ -119,8 +119,12 @@ def _with_content(reader: Reader, folder: Path, item: dict[str, Any]) -> dict[st
     return {**item, "source": str((folder / item["source"]).absolute()), "sha256": hashlib.sha256(content).hexdigest()}
 
 
+# Of these the last word is the includer's as well.
+_INSTEAD = {"version": "automatic-version-prefix", "automatic-version-prefix": "version"}
+
+
 def _merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    merged = dict(below)
+    merged = {name: value for name, value in below.items() if name not in _INSTEAD or _INSTEAD[name] not in above}
     for name, value in above.items():
         merged[name] = (*merged.get(name, ()), *value) if isinstance(value, tuple) else value
     return merged

@@ -100,7 +100,7 @@ def test_which_commit_is_the_parent(composing: Composing, tmp_path: Path) -> Non
 
 def test_a_parent_that_is_asked_for_counts_as_a_change(composing: Composing, tmp_path: Path) -> None:
     """In the dry run too; whoever asks for the one that is there, or names the branch's commit, changes nothing."""
-    repo, treefile = composing.repo(), composing.treefile()
+    repo, treefile = composing.repo(), composing.treefile(automatic_version_prefix="7")
 
     def compose(*options: str, check: int = 0) -> str:
         words = (*options, "--unchanged-exit-77", "--json")
@@ -118,6 +118,9 @@ def test_a_parent_that_is_asked_for_counts_as_a_change(composing: Composing, tmp
     child = compose("--parent=other")
     assert compose(f"--parent={other}", check=77) == compose(check=77) == child
     assert f"Parent:  {other}" in run(["ostree", "show", f"--repo={repo}", child]).stdout
+    grandchild = compose(f"--parent={child}", "--force-nocache")
+    show = ["ostree", "show", f"--repo={repo}", "--print-metadata-key=version"]
+    assert [run([*show, one]).stdout for one in (first, child, grandchild)] == ["'7'\n", "'7'\n", "'7.1'\n"]
     assert compose("--no-parent") == first, "the same parent, the same checksum"
 
 

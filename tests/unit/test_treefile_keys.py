@@ -125,6 +125,15 @@ def test_includes(tmp_path: Path) -> None:
         treefile.load(tmp_path / "my.toml")
 
 
+def test_the_includer_says_how_the_version_comes(tmp_path: Path) -> None:
+    for below, above in (("version", "automatic-version-prefix"), ("automatic-version-prefix", "version")):
+        (tmp_path / "base.toml").write_text(f'{HEAD}{below} = "1"\n')
+        (tmp_path / "my.toml").write_text(f'include = ["base.toml"]\n{above} = "2"\n')
+        parsed = treefile.load(tmp_path / "my.toml")
+        values = {"version": parsed.version, "automatic-version-prefix": parsed.automatic_version_prefix}
+        assert values == {below: "", above: "2"}
+
+
 LAYERS = """
 [[layers]]
 name = "desktop"
