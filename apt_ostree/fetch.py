@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import shlex
 import shutil
 import tempfile
 import time
@@ -124,7 +125,7 @@ def local_files(argument: str) -> tuple[Path, ...]:
         return files
     if not path.exists():
         name = path.name.removesuffix(".deb").partition("_")[0]
-        hint = f"ls -l {path.parent}; from the package sources it is installed by its name: apt-ostree install {name}"
+        hint = f"from the package sources it is installed by its name: apt-ostree install {shlex.quote(name)}"
         raise UsageError(f"there is no file '{argument}'", hint=hint)
     return (path,)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -24,7 +25,7 @@ def is_repo(path: Path) -> bool:
 def require(repo: Path, *, mode: str = "") -> None:
     """Raises AptOstreeError (code `no-repo`) for what is no repo; the hint makes one of that mode (empty: of any)."""
     if not is_repo(repo):
-        how = f"apt-ostree repo init {repo}{f' --mode {mode}' if mode else ''}"
+        how = f"apt-ostree repo init {shlex.quote(str(repo))}{f' --mode {mode}' if mode else ''}"
         raise AptOstreeError(f"there is no ostree repo at '{repo}'", hint=how, code="no-repo")
 
 
@@ -85,5 +86,5 @@ def near(repo: Path, name: str) -> str:
 
     have = sorted(ref for ref in ostree.refs(repo) if not ref.startswith(CONTAINER_REFS))
     found = get_close_matches(name, have, n=3)
-    look = f"ostree refs --repo={repo}"
+    look = f"ostree refs --repo={shlex.quote(str(repo))}"
     return f"did you mean {' or '.join(found)}? See: {look}" if found else f"see what there is: {look}"

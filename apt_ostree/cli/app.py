@@ -8,7 +8,7 @@ import logging
 import os
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import typer
@@ -105,7 +105,7 @@ def _invoke(argv: Sequence[str]) -> int:
     flags = {name for param, some in names if param.is_flag or getattr(param, "count", False) for name in some}
     valued = {name for param, some in names for name in some} - flags
     line = words.normalize(argv, flags, valued)
-    line = _asked_for_help(root, line)
+    line = _asked_for_help(root, line, valued)
     try:
         with root.make_context(PROGRAM, line, obj=shlex.join((PROGRAM, *argv))) as context:
             return int(root.invoke(context) or 0)
@@ -115,9 +115,9 @@ def _invoke(argv: Sequence[str]) -> int:
         raise _usage(error, root, line) from None
 
 
-def _asked_for_help(root: Any, line: list[str]) -> list[str]:
-    """`help install` is `install --help`, and so is `compose help tree`."""
-    names = [word for word in line if not word.startswith("-")]
+def _asked_for_help(root: Any, line: list[str], valued: Collection[str]) -> list[str]:
+    """`help install` is `install --help`, and so is `compose help tree`; a word follows `valued` options."""
+    names = [word for before, word in zip(["", *line], line, strict=False) if word[:1] != "-" and before not in valued]
     of_a_group = names[1:2] == ["help"] and hasattr(root.get_command(None, names[0]), "commands")
     return [*(name for name in names if name != "help"), "--help"] if names[:1] == ["help"] or of_a_group else line
 
@@ -156,7 +156,8 @@ def _unknown_command(message: str, path: str, group: Any) -> UsageError:
     from difflib import get_close_matches
 
     typed = message.partition("'")[2].partition("'")[0]
-    near = _OF_OTHERS.get(typed, "").split() or get_close_matches(typed, group.list_commands(None), n=1)
+    others = _OF_OTHERS.get(typed, "").split() if path == PROGRAM else []
+    near = others or get_close_matches(typed, group.list_commands(None), n=1)
     return UsageError(f"there is no command '{typed}'", hint=f"{path} {' '.join(near) or '--help'}")
 
 

@@ -158,10 +158,10 @@ def tree(settings: Settings, options: TreeOptions) -> int:
     --parent or --no-parent asks for another parent than that has. A layer is made again when its own part has changed,
     or anything below it. --write-commitid-to writes the checksum of what is there, then as well.
 
-    Two runs with the same lockfile and the same parent make the same commits, byte for byte: everything has the time
-    that stands in the lockfile. In a new repository there is no parent, nor with --no-parent. Without a lockfile the
-    time is SOURCE_DATE_EPOCH of the environment, else the newest date of the archive's Release files. Accounts keep the
-    ids they have in the branch's commit.
+    Two runs with the same lockfile in new repositories make the same commits, byte for byte: everything has the time
+    that stands in the lockfile. Without one that is SOURCE_DATE_EPOCH of the environment, else the newest date of the
+    archive's Release files. Where the branch is there already, its commit is the parent, and accounts keep the ids they
+    have in it.
     """
     from apt_ostree.ops import compose_tree as op
 

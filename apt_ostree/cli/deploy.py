@@ -47,7 +47,7 @@ def deploy(settings: Settings, options: DeployOptions) -> int:
     Makes a deployment of exactly this commit; the packages that are requested are layered on top of it. A commit
     that is not in the repository is pulled from the remote. The next upgrade goes on with the branch.
 
-    The commit of a deployment that is here is deployed as it was, with the packages that were requested for it.
+    The layered commit of a deployment that is here is deployed as it is, with the packages that were requested for it.
 
     A container image has no history: an earlier one is named by its digest, with apt-ostree-rebase(1).
     """

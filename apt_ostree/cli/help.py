@@ -17,6 +17,10 @@ INDENT = 2
 GUTTER = 26
 
 
+# Verbs that can begin in an empty repo.
+_BEGINNERS = (("compose", "tree"), ("compose", "lockfile"), ("compose", "commit"))
+
+
 class Verb(TyperCommand):
     """A command whose help is rendered by us."""
 
@@ -26,7 +30,7 @@ class Verb(TyperCommand):
             return super().parse_args(ctx, args)
         except typer.BadParameter as error:
             name = getattr(error.param, "name", "") if type(error).__name__ == "MissingParameter" else ""
-            if name != "repo" or words_of(ctx)[:1] != ("compose",):
+            if name != "repo" or words_of(ctx) not in _BEGINNERS:
                 raise
             hint = f"--repo DIR; {PROGRAM} repo init DIR --mode bare makes one"
             raise UsageError("--repo is missing", hint=hint) from None

@@ -9,7 +9,8 @@ import shlex
 _COMMAND = re.compile(r"(?<![\w./-])apt-ostree (?!(?:compose|delta|oci|repo|schema)\b)(?=[a-z]|\.\.\.)")
 
 
-_SUDO = re.compile(r"\bsudo (?=\S)")
+# Where a command begins; in 'apt-ostree uninstall sudo vim' it is a package.
+_SUDO = re.compile(r"(^|[:;] )sudo (?=\S)")
 
 
 def for_sysroot(text: str, sysroot: str) -> str:
@@ -21,4 +22,4 @@ def for_sysroot(text: str, sysroot: str) -> str:
 
 def without_sudo(text: str) -> str:
     """`text` for root, who needs none and may not have one."""
-    return _SUDO.sub("", text)
+    return _SUDO.sub(r"\1", text)

@@ -107,7 +107,9 @@ class LockFinalization:
 class Yes:
     yes: Annotated[
         bool,
-        typer.Option("--assumeyes", "-y", help="Ask nothing, go on. Only packages that nobody named are asked about."),
+        typer.Option(
+            "--assumeyes", "-y", help="Ask nothing, go on. Otherwise more than the requested packages is asked about."
+        ),
     ] = False
 
 

@@ -32,7 +32,6 @@ from apt_ostree.treefile import Treefile
 _MOUNTS = Path("/proc/self/mountinfo")
 _OCTAL = re.compile(r"\\([0-7]{3})")
 _DRACUT_CONF = "etc/dracut.conf.d/apt-ostree.conf"
-_BOOTSTRAP = "mmdebstrap --variant=apt --include=dracut,ostree,ostree-boot,systemd-sysv,linux-image-cloud-amd64 trixie"
 _MADE = (users.CONF, f"{tmpfiles.DIRECTORY}/{dpkgdb.CONF}.conf", f"{tmpfiles.DIRECTORY}/apt-ostree-layout.conf")
 
 
@@ -45,7 +44,7 @@ def require_directory(path: Path) -> Path:
             hint="apt-ostree compose postprocess ROOTFS",
         )
     if not found.is_dir():
-        raise UsageError(f"there is no directory '{path}'", hint=f"make a tree first: {_BOOTSTRAP} {path}")
+        raise UsageError(f"there is no directory '{path}'", hint="how one is made: man apt-ostree-compose-postprocess")
     if found == Path("/") or found.samefile("/"):
         raise UsageError(f"'{path}' is the machine's own root", hint="make a tree of its own, with mmdebstrap(1)")
     return found

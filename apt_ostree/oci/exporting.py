@@ -162,6 +162,7 @@ def _pieces(source: Source, owned: owners.Owners, recipe: Recipe, title: str) ->
 
 
 def _write(layout: Layout, job: _Job, reporter: Reporter) -> Image:
+    layout.create()  # not before all was read: what is refused leaves nothing behind
     known = known_layers(layout, job.recipe.compression)
     total = sum(job.source.content(key).size for piece in job.pieces for key in piece.keys)
     with phase(reporter, "layers", "Writing the layers"), compress.workers() as workers:

@@ -7,7 +7,6 @@ import fcntl
 import hashlib
 import json
 import os
-import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -98,40 +97,22 @@ class Layout:
     def exists(self) -> bool:
         return (self.path / "index.json").is_file()
 
+    def check(self) -> None:
+        """Raise ImageError where something else is than a layout, or part of one that somebody began to make."""
+        if not self.path.exists() or (self.path / "oci-layout").exists():
+            return
+        if any(path.name != "blobs" and not path.name.startswith(_NEW) for path in self.path.iterdir()):
+            raise ImageError(f"'{self.path}' has other things in it", hint="choose an empty directory", code="exists")
+
     def create(self) -> None:
         """Make the directory a layout where it is none. Raises ImageError where something else is."""
-        if self.path.exists() and not (self.path / "oci-layout").exists() and any(self.path.iterdir()):
-            raise ImageError(f"'{self.path}' has other things in it", hint="choose an empty directory", code="exists")
+        self.check()
         self.blobs.mkdir(parents=True, exist_ok=True)
         if not (self.path / "oci-layout").exists():
             self._write("oci-layout", {"imageLayoutVersion": "1.0.0"})
         if not self.exists():
             self._write("index.json", {"schemaVersion": 2, "mediaType": names.INDEX, "manifests": []})
         self._sweep()
-
-    @contextlib.contextmanager
-    def creating(self) -> Iterator[None]:
-        """`create`, around a block: when it fails, a layout that was made for it is gone. Raises ImageError."""
-        missing = [path for path in (self.path, *self.path.parents) if not path.exists()]
-        new = not (self.path / "oci-layout").exists()
-        self.create()
-        try:
-            yield
-        except BaseException:
-            if new:
-                self._discard(missing)
-            raise
-
-    def _discard(self, folders: Sequence[Path]) -> None:
-        """Remove a layout, and the directories that were made for it, unless somebody put an image into it."""
-        with contextlib.suppress(OSError, ImageError, BadImageError), self._locked():
-            if not self.manifests():
-                shutil.rmtree(self.path / "blobs")
-                (self.path / "index.json").unlink()
-                (self.path / "oci-layout").unlink()
-        for path in folders:
-            with contextlib.suppress(OSError):
-                path.rmdir()
 
     def _sweep(self) -> None:
         """Remove what exports left that were killed. A living one has a lock on its file, or made it just now."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -72,13 +73,13 @@ def postprocess(context: Context, request: PostprocessRequest) -> Result:
     for warning in report.warnings:
         reporter.event(Warned(message=warning))
     told = f"{root} is an image tree" + (f" with the kernel {report.kernel}" if report.kernel else "")
-    where = f"--repo {request.repo or 'REPO'} --branch {request.branch or 'NAME'}"
+    where = f"--repo {shlex.quote(str(request.repo or 'REPO'))} --branch {request.branch or 'NAME'}"
     return Result(
         command=context.options.command,
         changed=True,
         duration=durations.seconds,
         warnings=report.warnings,
-        message=f"{told}. Commit it: apt-ostree compose commit {root} {where}",
+        message=f"{told}. Commit it: apt-ostree compose commit {shlex.quote(str(root))} {where}",
     )
 
 
@@ -193,10 +194,11 @@ def _check_ids(repo: Path, branch: str, previous: str, root: Path) -> None:
         if new.get(name, number) != number
     ]
     if wrong:
+        again = ("apt-ostree", "compose", "postprocess", str(root), "--repo", str(repo), "--branch", branch)
         raise AptOstreeError(
             f"accounts are not what they were in the branch's last commit: {wrong[0]}",
             details=wrong,
-            hint=f"make the tree again, and: apt-ostree compose postprocess {root} --repo {repo} --branch {branch}",
+            hint=f"make the tree again, and: {shlex.join(again)}",
             code="id-drift",
         )
 

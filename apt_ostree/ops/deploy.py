@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from dataclasses import dataclass, replace
 
-from apt_ostree import commits, remotes
+from apt_ostree import commits, origin, remotes
 from apt_ostree.context import Context
 from apt_ostree.errors import AptOstreeError, UsageError
 from apt_ostree.lookup import Finder, Found
@@ -40,6 +40,9 @@ def _change(situation: Situation, finder: Finder, request: Request) -> Change:
     if not edits and commit.checksum in (situation.first.checksum, situation.base.checksum):
         return replace(change, unchanged="No change.")
     if deployed is not None and deployed.commit.layer is not None:
+        if edits and deployed.base_commit is not None:  # its requests, and these
+            there = replace(change, base=deployed.base_commit, origin=origin.carried(deployed.origin))
+            return _edited(there, situation, request)
         return replace(change, base=deployed.base_commit or deployed.commit, target=deployed)
     return _edited(_moved(situation, change, found), situation, request)
 

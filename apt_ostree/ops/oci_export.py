@@ -234,15 +234,13 @@ def _previous(request: Request, reporter: Reporter) -> dict[str, object]:
 
 @contextlib.contextmanager
 def _layout(destination: Reference) -> Iterator[Layout]:
-    """The layout at the destination, or a private one that is gone afterwards."""
+    """The layout at the destination, or a private one that is gone afterwards; made when there is something for it."""
     if destination.transport == "oci":
         layout = Layout(Path(destination.path))
-        with layout.creating():
-            yield layout
+        layout.check()
+        yield layout
         return
     if destination.transport == "oci-archive" and not Path(destination.path).parent.is_dir():
         raise AptOstreeError(f"there is no directory '{Path(destination.path).parent}'", code="no-directory")
     with tempfile.TemporaryDirectory(dir=skopeo.big_files(), prefix="apt-ostree-oci-") as folder:
-        layout = Layout(Path(folder))
-        layout.create()
-        yield layout
+        yield Layout(Path(folder))

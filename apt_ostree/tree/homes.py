@@ -3,7 +3,8 @@
 Both settings are in conffiles. One that was changed in place would be named by `dpkg --verify` on every machine. So the
 package's own file is diverted (dpkg-divert(1)) and stands beside the image's, which dpkg then does not look at. Policy,
 appendix G, says that dpkg does not handle diverted conffiles well: it never meets one, as all are in place while it
-works. What somebody else changed or diverted is changed where it is, and so is what cannot be diverted.
+works; an account that a script makes has the home its package's defaults say, in a base as in a layer (/home is a
+link). What somebody else changed or diverted is changed where it is, and so is what cannot be diverted.
 """
 
 from __future__ import annotations

@@ -143,7 +143,7 @@ KEYS = (
              "${variant} in it stand for what the treefile says."),
     Key(name="version", kind="string", check=requests.check_version, text="The version the commit carries."),
     Key(name="automatic-version-prefix", kind="string", check=requests.check_version,
-        text="Instead of version: a commit without a parent has this one, its children have it with .1, .2 and so on."),
+        text="Instead of version: the commit has it alone, or with .1, .2 and so on where its parent has it already."),
     Key(name="metadata", kind="table", pattern=META, check=requests.check_metadata,
         text="Strings to store in the commit's metadata, by key; version and the keys that begin with apt-ostree. or "
              "ostree. say something already."),

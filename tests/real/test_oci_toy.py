@@ -285,7 +285,11 @@ def test_commands_that_make_no_sense(toy: Path, work: Path, ground: Ground) -> N
     (work / "full/file").touch()
     assert "has other things in it" in refused("--repo", toy, REF, f"oci:{work}/full:t", code=1)
     (work / "empty").mkdir()
-    for place in (work / "i", work / "new/i", work / "empty"):
+    (work / "begun/blobs/sha256").mkdir(parents=True)  # as one leaves it that was killed
+    (work / "begun/.new-x").touch()
+    made = ground.apt_ostree("oci", "export", "--repo", toy, REF, f"oci:{work}/begun:t").stdout
+    assert made and ground.apt_ostree("oci", "verify", f"oci:{work}/begun:t").stdout
+    for place in (work / "i", work / "new/i", work / "empty", f"{work}/none/../empty"):
         assert "has no usr" in refused("--rootfs", work, f"oci:{place}:t", code=1)
     assert not (work / "i").exists() and not (work / "new").exists() and not list((work / "empty").iterdir())
     assert "there is no image" in ground.apt_ostree("oci", "verify", f"oci:{work}/none:t", check=1).stderr

@@ -277,6 +277,16 @@ def test_b03_inactive_when_the_base_has_it_and_layered_again(machine: Sysroot, r
     assert says(machine, "foo") == "1.2" and first(machine)["packages"] == ["foo"]
 
 
+def test_a_layered_commit_is_deployed_with_more(machine: Sysroot, repo: LocalRepo) -> None:
+    repo.publish(tool("one"), tool("two"))
+    machine.apt_ostree("install", "-y", "one")
+    layered = machine.checksum()
+    machine.apt_ostree("uninstall", "-y", "one")
+    machine.apt_ostree("deploy", "-y", layered, "--install", "two")
+    assert says(machine, "one") == says(machine, "two") == "1.0"
+    assert sorted(first(machine)["requested-packages"]) == ["one", "two"]
+
+
 def test_b17_oracle_real_packages_go_and_change_as_with_apt(sysroot: Sysroot, base: Base, work: Path) -> None:
     """systemd-resolved: units, an account, D-Bus, conffiles. less: alternatives, and a version nobody has."""
     ours = work / "ours"

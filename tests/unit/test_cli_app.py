@@ -72,6 +72,7 @@ def test_help_is_the_word_as_well(words: tuple[str, ...], capsys: pytest.Capture
         ["help", *words],
         ["-v", "help", *words],
         ["help", "--json", *words],
+        ["--sysroot", "/", "help", *words],
         ["help", "help", *words],
     ):
         assert app.run(line) == 0
@@ -91,6 +92,9 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
         ("isntall htop", "no command 'isntall'", "apt-ostree install"),
         ("version", "no command 'version'", "apt-ostree --version"),
         ("list", "no command 'list'", "apt-ostree db list"),
+        ("compose list", "no command 'list'", "apt-ostree compose --help"),
+        ("compose image x y.qcow2", "--repo is missing", "apt-ostree compose image --help"),
+        ("compose tree x", "--repo is missing", "apt-ostree repo init DIR --mode bare makes one"),
         ("compose tree --write-lockfile=x t", "does not take a value", "hint: apt-ostree compose tree --help"),
         ("compose tre", "no command 'tre'", "apt-ostree compose tree"),
         ("install", "PACKAGE is missing", "apt-ostree install --help"),
@@ -158,6 +162,12 @@ def test_a_hint_is_about_the_same_system(
 def test_commands_in_a_hint(text: str, told: str) -> None:
     assert hints.for_sysroot(text, "/a b") == told
     assert hints.for_sysroot(text, "/") == text
+
+
+def test_root_needs_no_sudo_but_the_package() -> None:
+    given = "did you mean: sudo apt-ostree uninstall sudo vim; or: sudo rm x"
+    assert hints.without_sudo(given) == "did you mean: apt-ostree uninstall sudo vim; or: rm x"
+    assert hints.without_sudo("sudo chmod 0600 x") == "chmod 0600 x"
 
 
 def test_a_usage_error_with_json_is_json(capsys: pytest.CaptureFixture[str]) -> None:
