@@ -15,8 +15,6 @@ from apt_ostree.model import Deployment
 from apt_ostree.paths import Paths
 from apt_ostree.tools import ostree
 
-_OFFLINE = {"pending": 0, "rollback": 1}
-
 
 def db_list(
     paths: Paths, revisions: Sequence[str] = (), patterns: Sequence[str] = (), *, repo: Path | None = None
@@ -109,8 +107,8 @@ def named(deployments: Sequence[Deployment], name: str) -> Deployment | None:
     """A deployment by what status calls it; refs and checksums are left to ostree."""
     if name in ("booted", "pending", "rollback"):
         found = next((d for d in deployments if getattr(d, name)), None)
-        if found is None and not any(d.booted for d in deployments):  # what boots next, and what `rollback` goes to
-            found = next((d for d in deployments if d.index == _OFFLINE.get(name)), None)
+        if found is None and not any(d.booted for d in deployments):
+            found = _offline(deployments, name)
         if found is None:
             raise AptOstreeError(
                 f"there is no {name} deployment", hint="see what there is: apt-ostree status", code="no-revision"
@@ -119,6 +117,13 @@ def named(deployments: Sequence[Deployment], name: str) -> Deployment | None:
     if name.isdecimal() and len(name) < 4:  # a longer number may be the beginning of a checksum
         return next((d for d in deployments if d.index == int(name)), None)
     return None
+
+
+def _offline(deployments: Sequence[Deployment], name: str) -> Deployment | None:
+    """Below another root: what boots next, and what the verb `rollback` goes to."""
+    own = [d for d in deployments if d.osname == deployments[0].osname]
+    places = {"pending": own[:1], "rollback": own[1:2]}
+    return next(iter(places.get(name, ())), None)
 
 
 def _system(paths: Paths, repo: Path | None) -> sysroot.Sysroot | None:

@@ -85,7 +85,8 @@ def conflicts_of_an_offline_deploy(sysroot: Sysroot, ground: Ground, base: Base)
     sysroot.write("etc/issue", "theirs\n")  # looked at and settled
     assert "/etc/issue" not in sysroot.apt_ostree("status", "--json").json["deployments"][0]["etc-conflicts"]
     assert sysroot.apt_ostree("etc-diff", "7", "--json", check=1).json["error"]["code"] == "no-deployment"
-    sysroot.apt_ostree("etc-diff", "rollback", check=1)
+    sysroot.apt_ostree("etc-diff", "booted", check=1)
+    assert sysroot.apt_ostree("etc-diff", "rollback").stdout == sysroot.apt_ostree("etc-diff", "1").stdout
     (sysroot.deployments()[1] / "etc/added.d/deep").rename(sysroot.path / "moved")
     (sysroot.deployments()[1] / "etc/added.d/deep").symlink_to("/etc")  # leads out of the sysroot: it is not followed
     assert wanted[0] not in sysroot.apt_ostree("status", "--json").json["deployments"][0]["etc-conflicts"]
