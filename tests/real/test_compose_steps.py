@@ -17,7 +17,7 @@ from tests.support.archive import SigningKey
 from tests.support.composing import PACKAGES, Composing, archive_of, refs
 from tests.support.debs import DebBuilder
 from tests.support.ground import Ground
-from tests.support.process import Done, run
+from tests.support.process import CHECKOUT, Done, run
 from tests.support.sysroots import Base
 from tests.support.verbs import held_to, tool
 from tests.unit import treemaker
@@ -232,7 +232,9 @@ def test_calls_that_make_no_sense(composing: Composing, tmp_path: Path) -> None:
     where = ("--repo", repo, "--branch", BRANCH)
     assert "machine's own root" in compose(composing, "postprocess", "/", check=2).stderr
     done = compose(composing, "postprocess", tmp_path / "none", check=2)
-    assert "there is no directory" in done.stderr and f" trixie {tmp_path}/none\n" in done.stderr
+    assert f"there is no directory '{tmp_path}/none'\n" in done.stderr
+    assert done.stderr.endswith("hint: how one is made: man apt-ostree-compose-postprocess\n")
+    assert "\nmmdebstrap " in (CHECKOUT / "man/apt-ostree-compose-postprocess.1").read_text(), "the page has the line"
     file = tmp_path / "root.tar"
     file.touch()
     assert f"'{file}' is not a directory" in compose(composing, "postprocess", file, check=2).stderr
