@@ -169,12 +169,12 @@ _OF_OTHERS = {"version": "--version", "list": "db list", "info": "show", "diff":
 
 def _path(root: Any, line: Sequence[str]) -> str:
     """The command a line is about, for errors that do not know."""
-    words, command = [PROGRAM], root
+    path, command = [PROGRAM], root
     for word in line:
         if not word.startswith("-") and hasattr(command, "commands") and (found := command.get_command(None, word)):
-            words.append(word)
+            path.append(word)
             command = found
-    return " ".join(words)
+    return " ".join(path)
 
 
 def _lower(sentence: str) -> str:

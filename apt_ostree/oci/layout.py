@@ -101,8 +101,14 @@ class Layout:
         """Raise ImageError where something else is than a layout, or part of one that somebody began to make."""
         if not self.path.exists() or (self.path / "oci-layout").exists():
             return
-        if any(path.name != "blobs" and not path.name.startswith(_NEW) for path in self.path.iterdir()):
+        if not all(map(self._is_begun, self.path.rglob("*"))):
             raise ImageError(f"'{self.path}' has other things in it", hint="choose an empty directory", code="exists")
+
+    def _is_begun(self, path: Path) -> bool:
+        """True for what `create` leaves that was killed: two directories, and files it was writing."""
+        if path in (self.blobs.parent, self.blobs):
+            return path.is_dir() and not path.is_symlink()
+        return path.parent == self.path and path.name.startswith(_NEW)
 
     def create(self) -> None:
         """Make the directory a layout where it is none. Raises ImageError where something else is."""

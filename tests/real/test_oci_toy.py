@@ -288,6 +288,9 @@ def test_commands_that_make_no_sense(toy: Path, work: Path, ground: Ground) -> N
     (work / "begun/blobs/sha256").mkdir(parents=True)  # as one leaves it that was killed
     (work / "begun/.new-x").touch()
     made = ground.apt_ostree("oci", "export", "--repo", toy, REF, f"oci:{work}/begun:t").stdout
+    (work / "mine/blobs").mkdir(parents=True)
+    (work / "mine/blobs/file").touch()
+    assert "has other things in it" in refused("--repo", toy, REF, f"oci:{work}/mine:t", code=1)
     assert made and ground.apt_ostree("oci", "verify", f"oci:{work}/begun:t").stdout
     for place in (work / "i", work / "new/i", work / "empty", f"{work}/none/../empty"):
         assert "has no usr" in refused("--rootfs", work, f"oci:{place}:t", code=1)
