@@ -32,17 +32,13 @@ LAYOUT = 3  # raise it when the tree rules change: equal inputs then no longer m
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """Where a tree goes. `previous` is the commit of the ref now, `parent` what the new one will name; empty: none.
-
-    `other_parent`: somebody asked for that parent, and it is not the commit of the ref.
-    """
+    """Where a tree goes. `previous` is the commit of the ref now, `parent` what the new one will name; empty: none."""
 
     treefile: Treefile
     repo: Path
     architecture: str
     previous: str = ""
     parent: str = ""
-    other_parent: bool = False
     ref: str = ""  # the treefile's, with its placeholders filled in
     version: str = ""
     moves: bool = True  # the ref is to lead to the new commit
@@ -97,7 +93,6 @@ def target(
         architecture=architecture,
         previous=previous,
         parent=wanted,
-        other_parent=wanted != previous,
         ref=ref,
         version=next_version(treefile.automatic_version_prefix, former) or treefile.version,
         moves=moves,
@@ -135,7 +130,7 @@ def unchanged(target: Target, digest: str) -> bool:
     if not target.previous:
         return False
     found = commits.load(target.repo, target.previous)
-    if target.other_parent and target.parent != found.commit.parent:
+    if target.parent not in (target.previous, found.commit.parent):
         return False
     return found.metadata.get(commitmeta.INPUT_DIGEST) == digest
 
